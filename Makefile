@@ -1,0 +1,73 @@
+# One verb per thing to do. Everything lives in .venv; nothing but make and Python 3.11 or later is needed.
+#
+#   make run          the gateway on http://127.0.0.1:8080 with the built-in demo provider
+#   make test         every test, on every core
+#   make check        format, lint, types, import contracts
+#   make docs         links, code blocks and reference tables of the documentation
+#   make bench        the figures, beside nginx (needs nginx and wrk); QUICK=1 for a shorter run
+#   make bench-peers  the same for other gateways, installed from their registries
+#   make format       format and apply the safe fixes
+#   make lock         compile requirements*.lock anew; UPGRADE=1 takes the newest versions
+#
+# PYTHON=/path/to/python picks the interpreter that .venv is made with.
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do $$p -c '$(ENOUGH)' 2>/dev/null && echo $$p && exit; done; echo python3)
+COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate \
+	--python-version 3.11 $(if $(UPGRADE),--upgrade)
+
+.DELETE_ON_ERROR:
+.PHONY: run test check docs bench bench-peers format lock
+
+run: $(VENV)/.run
+	@$(BIN)/penstock serve --demo
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n auto
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/pytest -q tests/house -k docs
+
+bench: $(VENV)/.run
+	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
+
+bench-peers: $(VENV)/.run
+	$(BIN)/python bench/run.py --peers $(if $(QUICK),--quick)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.uv
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+
+# .uv: an environment and a uv to fill it with. .run and .dev: what the program, or its tests, need is installed.
+
+$(VENV)/.uv:
+	@$(PYTHON) -c '$(ENOUGH)' 2>/dev/null || { echo "Penstock needs Python 3.11 or later; '$(PYTHON)' is not. Try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@if command -v uv >/dev/null; then [ -x $(BIN)/python ] || uv venv --quiet --python "$(PYTHON)" $(VENV); \
+	else [ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "'$(PYTHON)' lacks its venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	[ -x $(BIN)/uv ] || $(BIN)/pip install --quiet uv==$(UV_VERSION); fi
+	@touch $@
+
+$(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv
+	@echo "Installing Penstock into $(VENV)" >&2
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "Installing what tests and checks need" >&2
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,268 @@
+"""The composition root: builds everything from the settings, starts it in order, stops it in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+import penstock
+from penstock.billing.door import Books, Purse
+from penstock.catalog.channels import channels_from
+from penstock.catalog.door import Catalog
+from penstock.compat import operations, team, worker
+from penstock.infra import logs, schema
+from penstock.infra.database import Database, DatabaseAway
+from penstock.keys.door import KeyRing
+from penstock.keys.service import Keys
+from penstock.kit import ids
+from penstock.kit.pulse import Pulse
+from penstock.records.door import Recorder
+from penstock.records.segments import open_store
+from penstock.records.service import Records
+from penstock.relay.edge import Edge, interrupt_all, sweep
+from penstock.relay.metrics import Metrics
+from penstock.relay.plane import Plane, TickLimits
+from penstock.relay.tally import Tally
+from penstock.settings import Settings, load
+from penstock.upstream.demo import server as demo
+
+FIRST_KEY = "first"
+SETTLE_S = 5
+"""After the time to stop is over: how long interrupted exchanges have to settle."""
+_log = logging.getLogger("penstock.app")
+
+
+class Parts:
+    """Everything one process is made of. Made without input or output; `running` starts and stops it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        url = str(settings.database_url)
+        self.database = Database(url, settings.durability)
+        store = open_store(settings.data)
+        self.pulse = Pulse(_beat_s(settings))
+        self.keys = Keys(self.database)
+        self.recorder = Recorder(self.database, store, settings.record_queue_limit)
+        self.records = Records(self.database, store)
+        self.plane = Plane(
+            settings=settings,
+            pulse=self.pulse,
+            limits=TickLimits.of(settings, self.pulse),
+            channels=(),
+            keys=None if settings.transparent else KeyRing(self.database),
+            catalog=Catalog(settings),
+            books=Books(url, settings.durability, settings.data),
+            recorder=self.recorder,
+            metrics=Metrics(),
+            purse=Purse(),
+            records_all=settings.records_all,
+            rewrites=settings.rewrites,
+        )
+        self.tally = Tally(self.plane.metrics, settings.data / "run")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start in order, stop in the opposite order: exchanges are settled before the books close."""
+        plane = self.plane
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            await schema.migrate(self.database)
+            plane.catalog.load()
+            await self.recorder.start()
+            stack.push_async_callback(self.recorder.stop)
+            await plane.books.start()
+            stack.push_async_callback(plane.books.stop)
+            if plane.keys is not None:
+                await plane.keys.start()
+                stack.push_async_callback(plane.keys.stop)
+            demo_port = None
+            if self.settings.demo:
+                provider = await demo.start("127.0.0.1", 0)
+                stack.push_async_callback(provider.close)
+                demo_port = provider.port
+            plane.channels = channels_from(self.settings, self.pulse, demo_port)
+            stack.callback(self._close_pools)
+            self._watch()
+            await self.tally.start()
+            stack.push_async_callback(self.tally.stop)
+            self.pulse.add(lambda: sweep(plane))
+            self.pulse.start()
+            stack.callback(self.pulse.stop)
+            stack.push_async_callback(self._interrupt)
+            yield
+
+    def _close_pools(self) -> None:
+        for channel in self.plane.channels:
+            channel.pool.close()
+
+    async def _interrupt(self) -> None:
+        """End what still runs when the time to stop is over, and wait until it is settled."""
+        self.plane.stopping = True
+        left = interrupt_all(self.plane)
+        if left:
+            _log.warning("%d exchanges were still open and have been ended", left)
+        deadline = asyncio.get_running_loop().time() + SETTLE_S
+        while self.plane.purse.open_holds and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+
+    def _watch(self) -> None:
+        plane, metrics = self.plane, self.plane.metrics
+        pools = [channel.pool for channel in plane.channels]
+        metrics.gauge("in_flight", lambda: sum(getattr(c, "active", None) is not None for c in plane.connections))
+        metrics.gauge("client_connections", lambda: len(plane.connections))
+        metrics.gauge("charges_queued", lambda: plane.books.depth)
+        metrics.gauge("records_queued", lambda: self.recorder.depth)
+        metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
+        metrics.gauge("open_holds", lambda: plane.purse.open_holds)
+        metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools), "idle")
+        metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools), "busy")
+        metrics.counter("records_dropped", lambda: self.recorder.dropped)
+
+    async def database_ready(self) -> str | None:
+        """Readiness: the database answers and is migrated."""
+        try:
+            at = await schema.current(self.database)
+        except DatabaseAway as exc:
+            return f"the database is away: {exc}"
+        return None if at == schema.head() else "the database is not migrated"
+
+    async def books_ready(self) -> str | None:
+        """Readiness: charges can be made durable."""
+        return None if self.plane.books.available else "charges cannot be made durable"
+
+    async def running_on(self) -> str | None:
+        """Readiness: not stopping."""
+        return "stopping" if self.plane.stopping else None
+
+
+def _beat_s(settings: Settings) -> float:
+    """How often the pulse beats: often enough for the shortest limit, and not more than four times a second."""
+    shortest = min(
+        settings.client_head_s, settings.client_body_s, settings.client_stall_s, settings.first_byte_s, settings.idle_s, settings.total_s,
+        settings.comment_every_s, settings.keep_alive_s, settings.upstream_keep_alive_s,
+    )  # fmt: skip
+    return min(0.25, max(0.02, shortest / 4))
+
+
+def build(settings: Settings) -> tuple[FastAPI, Parts]:
+    """The application of one process and the parts behind it. The relay is reached below it, through `Edge`."""
+    parts = Parts(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with parts.running():
+            yield {"plane": parts.plane}
+
+    app = FastAPI(title="Penstock", version=penstock.__version__, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
+    checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}
+    app.include_router(operations.router(checks, parts.tally.page))
+    app.include_router(worker.router(parts.recorder, parts.records, settings))
+    if settings.access_token is not None:
+        app.include_router(team.router(parts.keys, settings))
+    return app, parts
+
+
+def create() -> FastAPI:
+    """The application of a worker process, from the environment; what uvicorn calls."""
+    settings = load()
+    ids.reseed()
+    _configure_logs(settings)
+    return build(settings)[0]
+
+
+def server_config(settings: Settings, app: Any, **more: Any) -> uvicorn.Config:
+    """How uvicorn is run, in production and in tests alike."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=Edge,
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=int(settings.keep_alive_s),
+        timeout_graceful_shutdown=int(settings.stop_s),
+        backlog=4096,
+        ws="none",
+        **more,
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Prepare the database and the first key, say hello, and serve until told to stop."""
+    _configure_logs(settings)
+    token = asyncio.run(_prepare(settings))
+    _say_hello(settings, token)
+    more: dict[str, Any] = {"factory": True}
+    if settings.workers > 1:
+        more["workers"] = settings.workers
+    config = server_config(settings, "penstock.app:create", **more)
+    if settings.workers > 1:
+        _serve_many(config)
+    else:
+        server = uvicorn.Server(config)
+        server.run()
+        if not server.started:
+            sys.exit(3)
+
+
+def _serve_many(config: uvicorn.Config) -> None:
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415  only where it is asked for
+
+    sock = config.bind_socket()
+    Multiprocess(config, sockets=[sock]).run()
+
+
+async def _prepare(settings: Settings) -> str | None:
+    """Migrate, and on the first start make a key; its token, to be shown once."""
+    database = Database(str(settings.database_url), settings.durability)
+    try:
+        await schema.migrate(database)
+        if settings.transparent or settings.access_token is not None:
+            return None
+        keys = Keys(database)
+        if await keys.list():
+            return None
+        return (await keys.create(FIRST_KEY)).token
+    finally:
+        await database.close()
+
+
+def _say_hello(settings: Settings, token: str | None) -> None:
+    address = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{settings.port}"  # noqa: S104  shown, not bound
+    lines = [f"Penstock {penstock.__version__} on {address}"]
+    if settings.transparent:
+        lines.append("No provider key is configured: requests go to OpenAI and Anthropic with each client's own key.")
+        lines.append(f"  OPENAI_BASE_URL={address}/v1   ANTHROPIC_BASE_URL={address}")
+    elif token is not None:
+        lines.append(f"Your first key, shown only now: {token}")
+    if not settings.transparent:
+        shown = token or "$PENSTOCK_KEY"
+        model = "demo" if settings.demo else "gpt-4o-mini"
+        lines.append("Try it:")
+        lines.append(
+            f"  curl {address}/v1/chat/completions -H 'authorization: Bearer {shown}' -H 'content-type: application/json' "
+            f'-d \'{{"model":"{model}","messages":[{{"role":"user","content":"Hello!"}}]}}\''
+            if token
+            else f'  curl {address}/v1/chat/completions -H "authorization: Bearer {shown}" -H "content-type: application/json" '
+            f'-d \'{{"model":"{model}","messages":[{{"role":"user","content":"Hello!"}}]}}\''
+        )
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _configure_logs(settings: Settings) -> None:
+    secrets = [secret.get_secret_value() for secret in (settings.access_token, settings.api_sec_key) if secret is not None]
+    logs.configure(settings.log_format, settings.log_level, secrets=secrets)

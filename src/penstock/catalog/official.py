@@ -1,0 +1,121 @@
+"""Official prices: genai-prices' bundled data, read into our own. Offline; importing this takes a fraction of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+
+import genai_prices
+from genai_prices.data import providers
+from genai_prices.types import ModelInfo, ModelPrice, PriceContext, StartDateConstraint, TieredPrices, TimeOfDateConstraint
+
+from penstock.catalog.prices import STANDARD, Card, Price, Steps, build_price, flat
+
+SOURCE = "genai-prices"
+RELEASE = genai_prices.__version__
+FIRST = "first"
+"""The moment in the version of a price that no dated change has preceded."""
+
+_PROVIDERS = {provider.id: provider for provider in providers if provider.id in ("openai", "anthropic")}
+_TIER_KEYS = ("service_tier", "processing", "speed")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+# genai-prices holds moderation models without any rate. OpenAI does not charge for these; a missing rate alone is no proof of that.
+_FREE = {"openai": ("omni-moderation-", "text-moderation-")}
+_FREE_CARD = flat(input_mtok="0", output_mtok="0")
+
+
+def find_price(provider: str, model: str, at_ms: int) -> Price | None:
+    """The official price of a model as requests name it, at a time. None if the data has no price for it.
+
+    Which names mean the same model is what genai-prices says, within the provider. The provider's own name may stand
+    before the model's (`openai/gpt-4o`).
+    """
+    listed = _PROVIDERS.get(provider)
+    if listed is None:
+        return None
+    name = model.lower()
+    bare = name.removeprefix(f"{provider}/")
+    info = listed.find_model(name) or (listed.find_model(bare) if bare != name else None)
+    if info is None:
+        return None
+    priced = bool(_rates(info.get_prices(_EPOCH + at_ms * _MILLISECOND)))
+    return read_price(provider, info, at_ms) if priced or bare.startswith(_FREE.get(provider, ())) else None
+
+
+def recall_price(version: str) -> Price | None:
+    """The price that a version names, if the installed data is that of the version."""
+    source, _, rest = version.partition(" ")
+    number, _, rest = rest.partition(" ")
+    name, _, moment = rest.partition(" ")
+    provider, _, model_id = name.partition("/")
+    if (source, number) != (SOURCE, RELEASE) or provider not in _PROVIDERS:
+        return None
+    info = next((info for info in _PROVIDERS[provider].models if info.id == model_id), None)
+    return None if info is None else read_price(provider, info, 0 if moment == FIRST else _to_ms(datetime.fromisoformat(moment)))
+
+
+def read_price(provider: str, info: ModelInfo, at_ms: int) -> Price:
+    """One model's price at a time: its standard rates, and those of every service tier that has its own by then."""
+    at = _EPOCH + at_ms * _MILLISECOND
+    cards = {STANDARD: _card(info, at, None)}
+    for tier in _tiers(info, at):
+        cards[tier] = _card(info, at, dict.fromkeys(_TIER_KEYS, tier))
+    changes = sorted(_changes(info, at))
+    since = max((change for change in changes if change <= at), default=None)
+    until = min((change for change in changes if change > at), default=None)
+    moment = FIRST if since is None else since.strftime("%Y-%m-%dT%H:%MZ")
+    return build_price(
+        f"{SOURCE} {RELEASE} {provider}/{info.id} {moment}",
+        cards,
+        None if since is None else _to_ms(since),
+        None if until is None else _to_ms(until),
+    )
+
+
+def _rates(prices: ModelPrice) -> dict[str, Decimal | TieredPrices]:
+    return {name: value for name, value in vars(prices).items() if value is not None}
+
+
+def _card(info: ModelInfo, at: datetime, context: PriceContext | None) -> Card:
+    rates = _rates(info.get_prices(at, context))
+    return {name: _steps(value) for name, value in rates.items()} or _FREE_CARD
+
+
+def _steps(value: Decimal | TieredPrices) -> Steps:
+    if isinstance(value, Decimal):
+        return ((-1, value),)
+    return ((-1, value.base), *((tier.start, tier.price) for tier in value.tiers))
+
+
+def _tiers(info: ModelInfo, at: datetime) -> list[str]:
+    """Service tiers that have rates of their own at the time, under whichever key the data files them."""
+    found: dict[str, None] = {}
+    for variant in info.price_variants or ():
+        (key, tier), *more = variant.when.items()
+        if key in _TIER_KEYS and not more and (variant.constraint is None or variant.constraint.active(at)):
+            found[tier] = None
+    return list(found)
+
+
+def _changes(info: ModelInfo, at: datetime) -> Iterator[datetime]:
+    """Moments at which some rate may change: all dated ones, and the daily ones around a time."""
+    dated = [each.constraint for each in info.prices] if isinstance(info.prices, list) else []
+    for constraint in (*dated, *(variant.constraint for variant in info.price_variants or ())):
+        if isinstance(constraint, StartDateConstraint):
+            yield datetime.combine(constraint.start_date, time(), UTC)
+        elif isinstance(constraint, TimeOfDateConstraint):
+            # Two days each way: a time of day may be given in any zone.
+            for days in range(-2, 3):
+                for clock in (constraint.start_time, constraint.end_time):
+                    yield _utc(datetime.combine(at.date() + timedelta(days=days), clock))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _to_ms(moment: datetime) -> int:
+    return (_utc(moment) - _EPOCH) // _MILLISECOND

@@ -1,0 +1,1 @@
+"""URLs that people know from other systems, on our services: one file per system, without logic or tables of its own."""

@@ -1,0 +1,28 @@
+"""Admission: how the routes here let people in who show a secret of the settings."""
+
+from __future__ import annotations
+
+import hmac
+
+from fastapi import Request
+
+PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+
+
+def same_secret(given: str, secret: str) -> bool:
+    """Whether they are the same; takes as long for a near miss as for any other."""
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), secret.encode())
+
+
+def shows_secret(request: Request, secret: str, header: str, parameter: str = "") -> bool:
+    """Whether the secret is in `Authorization`, in the named header, or in the value of a query parameter, if there is one."""
+    words = request.headers.get("authorization", "").split()
+    shown = (words[-1] if words else "", request.headers.get(header, ""), parameter)
+    # All are compared, so that the time does not tell which of them was right.
+    return sum(same_secret(given, secret) for given in shown) > 0
+
+
+def is_prefetch(request: Request) -> bool:
+    """Whether a browser asks before its user has: nothing may be changed then."""
+    purposes = " ".join(request.headers.get(name, "") for name in PREFETCH_HEADERS).lower()
+    return any(word in purposes for word in ("prefetch", "prerender", "preview"))

@@ -1,0 +1,128 @@
+"""The database: one engine over SQLite or PostgreSQL, the declarative base, and sessions of one transaction each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import URL, BigInteger, Connection, LargeBinary, MetaData, Text, event, exc, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+BUSY_S = 10
+"""How long a statement waits for another process's write on SQLite."""
+CONNECT_S = 5
+COMMAND_S = 30
+_WAL_SIZE_BYTES = 64 * 1024 * 1024
+_OURS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
+AWAY = (exc.DisconnectionError, exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What an unreachable database raises besides the errors that SQLAlchemy wraps."""
+
+
+class DatabaseAway(Exception):  # noqa: N818  a state of the world, not a mistake
+    """The database could not be reached, was busy for too long, or refused us; what was asked may be tried again."""
+
+
+class Base(DeclarativeBase):
+    """The base of all tables. `str` is TEXT and `int` is BIGINT unless a column says otherwise."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {str: Text(), int: BigInteger(), bytes: LargeBinary()}
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite URL, absolute; None for PostgreSQL. Raises ValueError for what we do not speak."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return None
+    if backend != "sqlite":
+        raise ValueError(f"database_url: '{backend}' is not known; use sqlite:///path or postgresql://user@host/name")
+    if not parsed.database or parsed.database == ":memory:":
+        raise ValueError("database_url: SQLite needs a file, as in sqlite:///data/penstock.db")
+    return Path(parsed.database).absolute()
+
+
+class Database:
+    """One database, opened lazily. On SQLite the file must exist: only `schema.migrate` makes it.
+
+    `engine` begins transactions that may write, `reading` ones that do not; both share one pool. `path` is the
+    SQLite file, None on PostgreSQL, whose own `synchronous_commit` decides durability there.
+    """
+
+    def __init__(self, url: str, durability: Literal["process", "power"] = "process") -> None:
+        self.path = sqlite_path(url)
+        self.engine = _postgresql(url) if self.path is None else _sqlite(self.path, durability)
+        read_only: dict[str, Any] = {"postgresql_readonly": True} if self.path is None else {"sqlite_begin": "DEFERRED"}
+        self.reading = self.engine.execution_options(**read_only)
+
+    @asynccontextmanager
+    async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Read-only ones do not wait for writers. Nothing but the database belongs in the block: failures
+        are raised as `DatabaseAway`, except broken constraints (`IntegrityError`) and mistakes in our own SQL.
+        """
+        engine = self.reading if read_only else self.engine
+        try:
+            async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except exc.DBAPIError as failure:
+            if isinstance(failure, _OURS) and not failure.connection_invalidated:
+                raise
+            raise DatabaseAway(str(failure.orig)) from failure
+        except AWAY as failure:
+            raise DatabaseAway(str(failure) or type(failure).__name__) from failure
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def _postgresql(url: str) -> AsyncEngine:
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    query = dict(parsed.query)
+    if "sslmode" in query:  # libpq's name, which people have in their URLs; asyncpg calls it ssl
+        query["ssl"] = query.pop("sslmode")
+    arguments = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
+    return create_async_engine(parsed.set(query=query), connect_args=arguments, pool_pre_ping=True)
+
+
+def _sqlite(path: Path, durability: str) -> AsyncEngine:
+    # mode=rw: a database that vanished is an error, not a new empty one that any umask may read
+    url = URL.create("sqlite+aiosqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_S})
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; `begun` does
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
+        cursor.execute(f"PRAGMA journal_size_limit={_WAL_SIZE_BYTES}")
+        cursor.close()
+
+    def begun(connection: Connection) -> None:
+        # IMMEDIATE: two transactions that both read and then write wait for each other instead of failing
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'IMMEDIATE')}")
+
+    def connecting(*_: object) -> None:
+        if not path.exists():  # else the driver leaves a thread behind that reports to a loop which may be gone
+            raise sqlite3.OperationalError(f"unable to open database file {path}")
+
+    event.listen(engine.sync_engine, "do_connect", connecting)
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "begin", begun)
+    return engine

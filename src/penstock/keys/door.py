@@ -1,0 +1,212 @@
+"""What the relay sees of keys: who is asking, found without the database once the key was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+from itertools import islice
+from typing import Generic, TypeVar
+
+import msgspec
+from sqlalchemy import or_, select
+
+from penstock.infra.database import Database, DatabaseAway
+from penstock.infra.revisions import Follower
+from penstock.keys.models import Key
+from penstock.keys.service import REVISION
+from penstock.kit import clock
+from penstock.kit.errors import PenstockError
+from penstock.kit.globs import matches
+from penstock.kit.tasks import spawn
+from penstock.kit.tokens import plausible
+
+LOOK_UP_S = 5
+BATCH = 200
+_RETRY_AFTER_S = 2
+_MESSAGES = {
+    "invalid_key": "This key is not known here. Check that it was copied whole, or ask for a new one.",
+    "key_disabled": "This key is disabled. Enable it, or ask whoever runs this gateway.",
+    "key_expired": "This key has expired. Ask for a new one.",
+    "overloaded": "Keys cannot be looked up at the moment. Try again.",
+    "shutting_down": "Penstock is stopping. Try again.",
+}
+_log = logging.getLogger("penstock.keys")
+T = TypeVar("T")
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """Who is asking, and what they may do. `key_id` is None for one who was let in without a key of ours."""
+
+    key_id: str | None
+    name: str
+    models: tuple[str, ...] | None
+    """Globs of the models that may be used; None means all."""
+    record: bool
+    expires_at_ms: int | None
+
+    def allows(self, model: str) -> bool:
+        """Whether this model may be used."""
+        return self.models is None or matches(self.models, model)
+
+
+class Recent(Generic[T]):
+    """At most `limit` values, those used lately: two generations, the elder of which is dropped whole."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(1, limit // 2)
+        self._young: dict[bytes, T] = {}
+        self._old: dict[bytes, T] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, digest: bytes) -> T | None:
+        """The value, which counts as used; None if it is not here."""
+        value = self._young.get(digest)
+        if value is None and (value := self._old.pop(digest, None)) is not None:
+            self.put(digest, value)
+        return value
+
+    def put(self, digest: bytes, value: T) -> None:
+        """Keep the value."""
+        if len(self._young) >= self._half:
+            self._young, self._old = {}, self._young
+        self._young[digest] = value
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._young.clear()
+        self._old.clear()
+
+
+_Verdict = Caller | str
+"""Who has the key, or the code of the refusal."""
+
+
+class KeyRing:
+    """Keys that were seen lately, by digest: those that open and those that do not, each bounded.
+
+    Every change of keys, by any process, empties it within a second. When the database is away, keys that were
+    seen go on working.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now_ms: Callable[[], int] = clock.now_ms,
+        known_limit: int = 100_000,
+        unknown_limit: int = 10_000,
+    ) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._callers: Recent[Caller] = Recent(known_limit)
+        self._refused: Recent[str] = Recent(unknown_limit)
+        self._asked: dict[bytes, asyncio.Future[_Verdict]] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._epoch = 0
+        self._follower = Follower(database, REVISION, self._forget)
+
+    async def start(self) -> None:
+        """Begin to follow changes."""
+        await self._follower.start()
+
+    async def stop(self) -> None:
+        """Stop following, after the look-ups under way."""
+        await self._follower.stop()
+        if (reader := self._reader) is not None:
+            await asyncio.wait({reader}, timeout=LOOK_UP_S)
+            reader.cancel()
+
+    def find(self, token: bytes) -> Caller | None:
+        """Who has this key; None when it must be looked up.
+
+        Raises PenstockError `invalid_key`, `key_disabled` or `key_expired` when it is known not to open.
+        """
+        digest = sha256(token).digest()
+        caller = self._callers.get(digest)
+        if caller is None:
+            refused = self._refused.get(digest)
+            if refused is None and plausible(token):
+                return None
+            raise _refusal(refused or "invalid_key")
+        if caller.expires_at_ms is not None and self._now_ms() >= caller.expires_at_ms:
+            raise _refusal("key_expired")
+        return caller
+
+    async def look_up(self, token: bytes) -> Caller:
+        """Who has this key, asking the database if need be, once however many wait for the same key.
+
+        Raises as `find` does, and `overloaded` when the database cannot tell.
+        """
+        caller = self.find(token)
+        if caller is not None:
+            return caller
+        digest = sha256(token).digest()
+        asked = self._asked.get(digest)
+        if asked is None:
+            asked = self._asked[digest] = asyncio.get_running_loop().create_future()
+            if self._reader is None:
+                self._reader = spawn(self._answer_all(), name="key look-ups")
+        verdict = await asyncio.shield(asked)  # one who gives up must not take the answer from the others
+        if isinstance(verdict, str):
+            raise _refusal(verdict)
+        if verdict.expires_at_ms is not None and self._now_ms() >= verdict.expires_at_ms:
+            raise _refusal("key_expired")
+        return verdict
+
+    async def _answer_all(self) -> None:
+        """Answer what is asked, in batches: a flood of unknown keys costs one query at a time, not one each."""
+        try:
+            while self._asked:
+                batch, epoch = list(islice(self._asked, BATCH)), self._epoch
+                try:
+                    verdicts = await self._read(batch)
+                except (DatabaseAway, TimeoutError) as failure:
+                    _log.warning("keys cannot be looked up: %s", str(failure) or "the database took too long")
+                    verdicts = dict.fromkeys(batch, "overloaded")
+                for digest in batch:
+                    verdict = verdicts.get(digest, "invalid_key")
+                    if epoch == self._epoch:  # else it may have been read before the change
+                        self._remember(digest, verdict)
+                    self._asked.pop(digest).set_result(verdict)
+        finally:
+            self._reader = None
+            for asked in self._asked.values():
+                asked.set_result("shutting_down")
+            self._asked.clear()
+
+    async def _read(self, digests: list[bytes]) -> dict[bytes, _Verdict]:
+        verdicts: dict[bytes, _Verdict] = {}
+        async with asyncio.timeout(LOOK_UP_S), self._database.session(read_only=True) as session:
+            keys = await session.scalars(select(Key).where(or_(Key.digest.in_(digests), Key.old_digest.in_(digests))))
+            for key in keys:
+                for digest, until_ms in ((key.digest, None), (key.old_digest, key.old_until_ms)):
+                    if digest is not None:
+                        verdicts[digest] = _verdict(key, until_ms)
+        return verdicts
+
+    def _remember(self, digest: bytes, verdict: _Verdict) -> None:
+        if isinstance(verdict, Caller):
+            self._callers.put(digest, verdict)
+        elif verdict != "overloaded":
+            self._refused.put(digest, verdict)
+
+    def _forget(self) -> None:
+        self._epoch += 1
+        self._callers.clear()
+        self._refused.clear()
+
+
+def _verdict(key: Key, until_ms: int | None) -> _Verdict:
+    if key.disabled_at_ms is not None:
+        return "key_disabled"
+    ends_ms = [moment_ms for moment_ms in (key.expires_at_ms, until_ms) if moment_ms is not None]
+    models = None if key.models is None else tuple(key.models)
+    return Caller(key.id, key.name, models, key.record, min(ends_ms, default=None))
+
+
+def _refusal(code: str) -> PenstockError:
+    return PenstockError(code, _MESSAGES[code], retry_after_s=_RETRY_AFTER_S if code in ("overloaded", "shutting_down") else None)

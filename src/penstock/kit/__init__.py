@@ -1,0 +1,1 @@
+"""Pure pieces without domain, input or output: the lowest floor."""

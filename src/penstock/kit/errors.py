@@ -1,0 +1,68 @@
+"""What can go wrong on purpose: one class, a status, a code, and words that say what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ErrorCode:
+    """A documented kind of refusal: its HTTP status and what it means to the caller."""
+
+    code: str
+    status: int
+    meaning: str
+
+
+def _codes(*rows: tuple[str, int, str]) -> dict[str, ErrorCode]:
+    return {code: ErrorCode(code, status, meaning) for code, status, meaning in rows}
+
+
+CODES = _codes(
+    ("invalid_request", 400, "The request is not valid HTTP or not valid for this path."),
+    ("invalid_json", 400, "The body is not a JSON object that can be read."),
+    ("invalid_encoding", 400, "The body's content-encoding is unknown or its data is damaged."),
+    ("missing_model", 400, "The body names no model."),
+    ("missing_key", 401, "No key was sent."),
+    ("invalid_key", 401, "The key is unknown."),
+    ("key_disabled", 401, "The key was disabled by its owner or the operator."),
+    ("key_expired", 401, "The key's expiry has passed."),
+    ("insufficient_funds", 402, "The account cannot pay for this request."),
+    ("model_not_priced", 402, "The model has no price and the operator has not marked it free."),
+    ("forbidden", 403, "The caller may not do this."),
+    ("model_not_allowed", 403, "The key may not use this model."),
+    ("not_found", 404, "There is nothing at this path."),
+    ("model_not_found", 404, "No channel serves this model."),
+    ("no_channel", 404, "No channel speaks this protocol."),
+    ("method_not_allowed", 405, "The path exists, the method does not."),
+    ("request_timeout", 408, "The request did not arrive in time."),
+    ("body_too_large", 413, "The body is larger than the limit."),
+    ("url_too_long", 414, "The URL is longer than the limit."),
+    ("upgrade_required", 426, "This path is not served over WebSocket; use POST."),
+    ("too_many_requests", 429, "A limit was reached; wait as long as retry-after says."),
+    ("headers_too_large", 431, "The headers are larger than the limit."),
+    ("internal_error", 500, "Penstock failed; the request id finds the log line."),
+    ("upstream_refused", 502, "The provider could not be connected to."),
+    ("upstream_broken", 502, "The provider closed or broke the connection before it answered."),
+    ("upstream_invalid", 502, "The provider's answer is not valid HTTP."),
+    ("overloaded", 503, "Penstock is at one of its limits; try again."),
+    ("shutting_down", 503, "Penstock is stopping; try again elsewhere."),
+    ("books_unavailable", 503, "Charges cannot be made durable; nothing billable is accepted."),
+    ("upstream_timeout", 504, "The provider did not answer in time."),
+)
+
+
+class PenstockError(Exception):
+    """A refusal or failure that is shown to the caller, in the caller's dialect.
+
+    `code` is a key of `CODES` and decides the status; `message` says what to do about it and never
+    contains a secret. `param` names the offending field. `retry_after_s` becomes `retry-after`.
+    """
+
+    def __init__(self, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = CODES[code].status
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,44 @@
+"""One timer for everything that can time out: a tick that sweeps, instead of a timer per request or chunk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Pulse:
+    """Counts ticks of `every_s` and calls each sweeper once per tick.
+
+    Things that can time out stamp themselves with `tick` when something happens, which costs one attribute; a sweeper
+    compares. A limit is therefore met between `limit` and `limit + every_s`.
+    """
+
+    def __init__(self, every_s: float = 0.25) -> None:
+        self.every_s = every_s
+        self.tick = 0
+        self._sweepers: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ticks(self, limit_s: float) -> int:
+        """A limit in ticks, at least one."""
+        return max(1, round(limit_s / self.every_s))
+
+    def add(self, sweeper: Callable[[], None]) -> None:
+        """Have `sweeper` called at every tick."""
+        self._sweepers.append(sweeper)
+
+    def start(self) -> None:
+        """Start ticking on the running loop."""
+        self._timer = asyncio.get_running_loop().call_later(self.every_s, self._beat)
+
+    def stop(self) -> None:
+        """Stop ticking."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _beat(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.every_s, self._beat)
+        self.tick += 1
+        for sweeper in self._sweepers:
+            sweeper()

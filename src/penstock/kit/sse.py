@@ -1,0 +1,111 @@
+"""Server-sent events: where they end, and what is in them, in bytes. WHATWG HTML, section 9.2 "Server-sent events".
+
+Lines end in LF, CR LF or CR; an event ends with a blank line. An event here is its bytes *with* that blank line: joined,
+the events are the stream. A LF that arrives after the CR of the blank line was taken for its end begins the next event,
+where it means nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_SEAM = 3
+"""So many bytes of a blank line may have arrived before its last one."""
+_BOM = b"\xef\xbb\xbf"
+
+
+def split(data: bytes) -> list[bytes]:
+    """The events of `data`; what follows the last blank line, if anything does, is the last item."""
+    if b"\r" not in data:
+        pieces = data.split(b"\n\n")
+        last = pieces.pop()
+        events = [piece + b"\n\n" for piece in pieces]
+        return [*events, last] if last else events
+    events = []
+    done = 0
+    for match in _BLANK_LINE.finditer(data):
+        events.append(data[done : match.end()])
+        done = match.end()
+    return [*events, data[done:]] if done < len(data) else events
+
+
+def end_of_events(data: bytes) -> int:
+    """Where the last whole event of `data` ends; 0 if none does."""
+    if data.endswith(b"\n\n"):
+        return len(data)
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    end = 0
+    for match in _BLANK_LINE.finditer(data):
+        end = match.end()
+    return end
+
+
+def payload(event: bytes) -> bytes:
+    """The values of the event's `data` fields, joined by LF; empty where there is none. Blanks at the end may remain."""
+    if event.startswith(b"data: ") and (b"\n" not in event.rstrip(b"\r\n")) and b"\r" not in event:
+        return event[6:]
+    return b"\n".join(_values(event, b"data"))
+
+
+def event_name(event: bytes) -> bytes:
+    """The value of the event's last `event` field; empty where there is none."""
+    names = _values(event, b"event")
+    return names[-1] if names else b""
+
+
+def _values(event: bytes, field: bytes) -> list[bytes]:
+    found = []
+    for line in event.removeprefix(_BOM).splitlines():
+        name, _, value = line.partition(b":")
+        if name == field:
+            found.append(value.removeprefix(b" "))
+    return found
+
+
+class Splitter:
+    """Events from a stream that arrives cut anywhere. It holds at most `limit_bytes` of an event that has not ended.
+
+    An event longer than that is given out in pieces, and counted in `overflows`.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._partial = bytearray()
+        self._broken = False
+        """In the middle of an event that is given out in pieces."""
+        self.overflows = 0
+
+    @property
+    def partial_bytes(self) -> int:
+        """How much of an event that has not ended is held."""
+        return len(self._partial)
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
+        """What has become known with `data`, in order, nothing lost: (bytes, whether they are one whole event)."""
+        if not self._partial and not self._broken and data.endswith(b"\n\n"):
+            return [(event, True) for event in split(data)]
+        partial = self._partial
+        looked = max(0, len(partial) - _SEAM)
+        partial += data
+        found: list[tuple[bytes, bool]] = []
+        done = 0
+        for match in _BLANK_LINE.finditer(partial, looked):
+            found.append((bytes(partial[done : match.end()]), not self._broken))
+            done = match.end()
+            self._broken = False
+        del partial[:done]
+        if len(partial) > self._limit:
+            self.overflows += not self._broken
+            self._broken = True
+            kept = len(partial) - _SEAM
+            found.append((bytes(partial[:kept]), False))
+            del partial[:kept]
+        return found
+
+    def rest(self) -> bytes:
+        """What is left when the stream has ended: an event without its blank line, which clients ignore."""
+        rest = bytes(self._partial)
+        self._partial.clear()
+        return rest

@@ -1,0 +1,1 @@
+"""Records: the raw request and response of an exchange, kept for whoever asked for it."""

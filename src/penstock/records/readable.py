@@ -1,0 +1,96 @@
+"""Readable: a record's headers and bodies as text for people, decoded within bounds and free of credentials."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+
+import brotli  # type: ignore[import-untyped]
+import zstandard
+
+from penstock.records.record import Headers
+from penstock.records.redact import without_keys
+
+EXPANDED_LIMIT = 8 * 1024 * 1024
+"""Bytes that a compressed body may expand to; what is beyond is cut off."""
+TRUNCATED = "[truncated]"
+BASE64 = "[base64] "
+_WINDOW_LIMIT = 8 * 1024 * 1024  # what RFC 9659 allows zstd over HTTP
+
+_Decoded = tuple[bytes, bool]
+"""The bytes, and whether there was more of them."""
+
+
+def headers_shown(headers: Headers) -> dict[str, str]:
+    """Headers by lower-case name; the values of a repeated one are joined by a comma, as RFC 9110 5.3 allows."""
+    shown: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        shown[key] = f"{shown[key]}, {text}" if key in shown else text
+    return shown
+
+
+def body_shown(body: bytes, headers: Headers, *, truncated: bool) -> str:
+    """The body as text: its content-encoding undone, `[base64] ` in front of what is not UTF-8, `[truncated]` after what is cut off."""
+    encodings = headers_shown(headers).get("content-encoding", "").lower()
+    for encoding in reversed([part.strip() for part in encodings.split(",") if part.strip()]):
+        decode = _DECODERS.get(encoding)
+        if decode is None or not body:
+            break
+        try:
+            body, more = decode(body)
+        except (zlib.error, brotli.error, zstandard.ZstdError):
+            break  # shown as it came
+        truncated = truncated or more
+    return _text(without_keys(body), truncated) + (TRUNCATED if truncated else "")
+
+
+def _text(body: bytes, truncated: bool) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as failure:
+        # A body that was cut off may end within a character.
+        if truncated and failure.start >= len(body) - 3:
+            return body[: failure.start].decode()
+        return BASE64 + base64.b64encode(body).decode("ascii")
+
+
+def _gzip(body: bytes) -> _Decoded:
+    return _inflated(body, 16 + zlib.MAX_WBITS)
+
+
+def _deflate(body: bytes) -> _Decoded:
+    try:
+        return _inflated(body, zlib.MAX_WBITS)
+    except zlib.error:
+        return _inflated(body, -zlib.MAX_WBITS)  # many send it without the zlib wrapper that RFC 9110 8.4.1.2 asks for
+
+
+def _inflated(body: bytes, window_bits: int) -> _Decoded:
+    decoder = zlib.decompressobj(window_bits)
+    data = decoder.decompress(body, EXPANDED_LIMIT)
+    return data, not decoder.eof or bool(decoder.unused_data)
+
+
+def _brotli(body: bytes) -> _Decoded:
+    decoder = brotli.Decompressor()
+    data = decoder.process(body, output_buffer_limit=EXPANDED_LIMIT)  # stops at the block that reaches the limit
+    return data[:EXPANDED_LIMIT], not decoder.is_finished() or len(data) > EXPANDED_LIMIT
+
+
+def _zstd(body: bytes) -> _Decoded:
+    reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT).stream_reader(BytesIO(body), read_across_frames=True)
+    data = reader.read(EXPANDED_LIMIT)
+    return data, len(data) == EXPANDED_LIMIT
+
+
+_DECODERS: dict[str, Callable[[bytes], _Decoded]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+    "identity": lambda body: (body, False),
+}

@@ -1,0 +1,115 @@
+"""What can be done with records: read them in the order in which they were written, and clear them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+from sqlalchemy import delete, select
+
+from penstock.infra.database import Database
+from penstock.kit.errors import PenstockError
+from penstock.records.models import RecordRow, SegmentRow
+from penstock.records.record import Record
+from penstock.records.segments import unpack
+
+_PAGE = 200
+_DELETE_ROWS = 5000
+_ORPHAN_AGE = timedelta(minutes=10)
+"""An object without a row may be about to get one, but not after this time."""
+
+_log = logging.getLogger("penstock.records")
+
+
+class Records:
+    """The records of one database and store."""
+
+    def __init__(self, database: Database, store: ObjectStore) -> None:
+        self._database = database
+        self._store = store
+
+    async def read(self, after: str | None = None, limit: int | None = None) -> AsyncIterator[Record]:
+        """Records, one by one; arguments and errors as for `batches`."""
+        async for batch in self.batches(after, limit):
+            for record in batch:
+                yield record
+
+    async def batches(self, after: str | None = None, limit: int | None = None) -> AsyncIterator[list[Record]]:
+        """Records in the order in which they were written, a segment at a time, none of them empty.
+
+        `after` is the id of the record before the first. A segment that is missing or damaged is left out with a warning.
+        Raises PenstockError `not_found` when `after` is unknown.
+        """
+        segment, skip = await self._whence(after)
+        left = limit
+        while segment is not None and left != 0:
+            batch = (await self._open(segment))[skip:][:left]
+            if left is not None:
+                left -= len(batch)
+            if batch:
+                yield batch
+            segment, skip = await self._next(segment.id), 0
+
+    async def clear(self) -> int:
+        """Delete all records, bodies and rows, and what earlier crashes left of either; returns how many records there were."""
+        async with self._database.session() as session:
+            segments = (await session.scalars(delete(SegmentRow).returning(SegmentRow))).all()
+        for segment in segments:
+            await self._delete(segment.path)
+        await self._delete_rows()
+        await self._delete_orphans()
+        return sum(segment.count for segment in segments)
+
+    async def _whence(self, after: str | None) -> tuple[SegmentRow | None, int]:
+        """The segment to begin with, and how many of its records to skip."""
+        if after is None:
+            return await self._next(""), 0
+        query = select(SegmentRow, RecordRow.place).join(RecordRow, RecordRow.segment_id == SegmentRow.id).where(RecordRow.id == after)
+        async with self._database.session(read_only=True) as session:
+            found = (await session.execute(query)).one_or_none()
+        if found is None:
+            raise PenstockError("not_found", f"There is no record '{after}'.", param="after")
+        return found[0], found[1] + 1
+
+    async def _next(self, segment_id: str) -> SegmentRow | None:
+        async with self._database.session(read_only=True) as session:
+            return await session.scalar(select(SegmentRow).where(SegmentRow.id > segment_id).order_by(SegmentRow.id).limit(1))
+
+    async def _open(self, segment: SegmentRow) -> list[Record]:
+        try:
+            found = await self._store.get_async(segment.path)
+            data = bytes(await found.bytes_async())
+            return await asyncio.to_thread(unpack, data)
+        except (BaseError, OSError, ValueError) as failure:
+            _log.warning("%d records are left out: segment %s cannot be read: %s", segment.count, segment.path, failure)
+            return []
+
+    async def _delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await self._store.delete_async(path)
+
+    async def _delete_rows(self) -> None:
+        """Delete the rows of records that have no segment any more, some at a time: charges must be written in between."""
+        kept = select(SegmentRow.id)
+        some = select(RecordRow.id).where(RecordRow.segment_id.not_in(kept)).limit(_DELETE_ROWS)
+        while True:
+            async with self._database.session() as session:
+                connection = await session.connection()
+                deleted = await connection.execute(delete(RecordRow).where(RecordRow.id.in_(some)))
+            if deleted.rowcount < _DELETE_ROWS:
+                return
+
+    async def _delete_orphans(self) -> None:
+        """Delete objects that have no row: their writer died in between."""
+        oldest = datetime.now(UTC) - _ORPHAN_AGE
+        async with self._database.session(read_only=True) as session:
+            kept = set((await session.scalars(select(SegmentRow.path))).all())
+        async for objects in self._store.list_async():
+            for found in objects:
+                if found["last_modified"] < oldest and found["path"] not in kept:
+                    await self._delete(found["path"])

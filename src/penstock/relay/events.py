@@ -1,0 +1,248 @@
+"""The splice of an event stream: forwarded as it arrives, read only where a mark says that there is something to learn."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING
+
+from penstock.kit.errors import PenstockError
+from penstock.kit.walker import Signal
+from penstock.relay.headers import answer_lines
+from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.splice import refusal
+from penstock.upstream.usage import Usage
+from penstock.upstream.wires.wire import Verdict
+
+if TYPE_CHECKING:
+    from penstock.relay.exchange import Exchange
+    from penstock.upstream.client.connection import Connection, UpstreamError
+    from penstock.upstream.client.head import Head
+    from penstock.upstream.wires.wire import Ask
+
+LEARNED = 2
+"""So many events are always read, to calibrate the estimate."""
+PARTIAL_LIMIT = 1024 * 1024
+"""An event longer than this is forwarded in pieces before it is whole."""
+TAIL_LIMIT = 64 * 1024
+HELD_LIMIT = 4 * 1024 * 1024
+FRAMED_ENDS = (b"\n\n\r\n", b"\r\n\r\n\r\n")
+"""A chunk that ends on the end of an event."""
+_END = re.compile(rb"\n\r?\n")
+_BETWEEN = re.compile(rb"(?<=\n\n)|(?<=\n\r\n)")
+
+
+def end_of_events(data: bytes) -> int:
+    """Where the last whole event in `data` ends; 0 if none does."""
+    feed, carriage = data.rfind(b"\n\n"), data.rfind(b"\n\r\n")
+    return max(feed + 2 if feed >= 0 else 0, carriage + 3 if carriage >= 0 else 0)
+
+
+class Events:
+    """An SSE answer. The head is written at once; what tells the client that it is complete is held back."""
+
+    __slots__ = (
+        "_connection", "_error", "_exchange", "_framed", "_held", "_held_size", "_long", "_long_head", "_marks", "_meter", "_partial", "_plain",
+        "_read", "_skipped_events", "_skipped_size", "_tail", "commented_tick", "ended", "record_cut", "record_limit", "recorded",
+        "recorded_size",
+    )  # fmt: skip
+
+    def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
+        self._exchange = exchange
+        self._connection = connection
+        self._meter = exchange.wire.meter(ask)
+        self._marks = self._meter.marks
+        self._partial = b""
+        self._long = False
+        """In the middle of an event whose beginning has left already."""
+        self._tail = self._long_head = b""
+        self._held: deque[bytes] | None = None
+        self._held_size = 0
+        self._read = 0
+        self._plain = False
+        """Whole chunks that end on an event may be forwarded as they are."""
+        self._skipped_size = self._skipped_events = 0
+        self._error: UpstreamError | None = None
+        self.ended = Signal()
+        self.commented_tick = connection.stamp
+        self.record_limit = record_limit
+        self.recorded: list[bytes] = []
+        self.recorded_size = 0
+        self.record_cut = False
+        self._framed = not exchange.http10
+        framing = b"transfer-encoding: chunked\r\n"
+        if exchange.http10:
+            exchange.close, framing = True, b""
+        lines = answer_lines(head.headers, length=False)
+        lines.append(b"x-accel-buffering: no\r\n")
+        exchange.receiver = self
+        exchange.write(exchange.head(head.status, lines, framing))
+
+    # from the connection
+
+    def chunks(self, framed: bytes, parts: list[bytes]) -> None:
+        """Whole chunks: the way of almost every byte of almost every stream."""
+        if self._plain and framed.endswith(FRAMED_ENDS):
+            for mark in self._marks:
+                if mark in framed:
+                    break
+            else:
+                self._skipped_size += len(framed)
+                self._skipped_events += len(parts)
+                if self.recorded_size < self.record_limit:
+                    self.recorded += parts
+                    self.recorded_size += len(framed)
+                self._exchange.edge.transport.write(framed)
+                return
+        self.body(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def body(self, data: bytes) -> None:
+        """Bytes of the stream, cut anywhere."""
+        self._record(data)
+        if self._held is not None:
+            self._hold(data)
+            return
+        if self._long:
+            data = self._rest_of_long(data)
+        data = self._partial + data
+        end = end_of_events(data)
+        region, self._partial = data[:end], data[end:]
+        if region:
+            self._forward(region)
+        if len(self._partial) > PARTIAL_LIMIT and self._held is None:
+            self._begin_long()
+        self._plain = self._framed and not self._partial and not self._long and self._held is None and self._read >= LEARNED
+
+    def end(self) -> None:
+        """The stream is whole."""
+        if self._partial and self._held is None:
+            self._forward(self._partial)
+        self._partial = b""
+        self.ended.set(COMPLETE)
+
+    def broken(self, error: UpstreamError) -> None:
+        """The stream breaks off. After its last event that harms nobody."""
+        self._error = error
+        if self._held is not None:
+            self.ended.set(COMPLETE)
+        else:
+            self.ended.set(UPSTREAM_TIMEOUT if error.kind == "timeout" else UPSTREAM_DIED)
+
+    # reading
+
+    def _forward(self, region: bytes) -> None:
+        """Forward whole events, without those to be hidden, up to the one that is last."""
+        if self._read >= LEARNED and not any(mark in region for mark in self._marks):
+            self._skip(region)
+            self._send(region)
+            return
+        out: list[bytes] = []
+        events = _BETWEEN.split(region)
+        for index, event in enumerate(events):
+            if not event:
+                continue
+            if self._read >= LEARNED and not any(mark in event for mark in self._marks):
+                self._skip(event)
+                out.append(event)
+                continue
+            self._read += 1
+            verdict = self._meter.event(event.rstrip(b"\r\n"))
+            if verdict is Verdict.LAST:
+                self._held = deque()
+                for rest in events[index:]:
+                    self._hold(rest)
+                break
+            if verdict is Verdict.PASS:
+                out.append(event)
+        self._send(b"".join(out))
+
+    def _skip(self, data: bytes) -> None:
+        self._skipped_size += len(data)
+        self._skipped_events += data.count(b"\n\n") or 1
+
+    def _send(self, data: bytes) -> None:
+        if data:
+            self._exchange.write(b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep back; of more than the limit only the end, without which nothing is complete."""
+        held = self._held
+        if held is None:
+            return
+        held.append(data)
+        self._held_size += len(data)
+        while self._held_size - len(held[0]) > HELD_LIMIT:
+            self._held_size -= len(held[0])
+            self._send(held.popleft())
+
+    def _begin_long(self) -> None:
+        """The event is too long to wait for: its beginning leaves unless it is the last event, and its end is kept to be read."""
+        self._long_head = self._partial[:1024]
+        if self._meter.event(self._long_head) is Verdict.LAST:
+            self._held = deque()
+            self._hold(self._partial)
+        else:
+            self._long = True
+            self._tail = self._partial[-TAIL_LIMIT:]
+            self._send(self._partial)
+        self._partial = b""
+
+    def _rest_of_long(self, data: bytes) -> bytes:
+        """Forward more of a long event; what follows it is left."""
+        before = self._tail[-3:]
+        found = _END.search(before + data)
+        end = found.end() - len(before) if found else len(data)
+        self._send(data[:end])
+        self._tail = (self._tail + data[:end])[-TAIL_LIMIT:]
+        if found:
+            self._long = False
+            self._meter.event(self._long_head + self._tail)
+        return data[end:]
+
+    def _record(self, data: bytes) -> None:
+        if self.recorded_size < self.record_limit:
+            self.recorded.append(data)
+            self.recorded_size += len(data)
+        elif self.record_limit:
+            self.record_cut = True
+
+    # to the client
+
+    def pause(self) -> None:
+        """The client is slow."""
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        self._connection.resume()
+
+    def keep_alive(self, tick: int, every_ticks: int) -> None:
+        """After a long silence of the provider, send what keeps the client waiting; only ever between two events."""
+        quiet_since = max(self._connection.stamp, self.commented_tick)
+        if tick - quiet_since < every_ticks or self._long or self._held is not None or self._connection.loop_paused:
+            return
+        self.commented_tick = tick
+        self._send(self._exchange.dialect.keep_alive)
+
+    def usage(self) -> tuple[Usage, bool]:
+        """What the meter has read, or estimates."""
+        if self._long_head and self._held:
+            self._meter.event(self._long_head + b"".join(self._held)[-TAIL_LIMIT:])
+        self._meter.skip(self._skipped_size, self._skipped_events)
+        self._skipped_size = self._skipped_events = 0
+        return self._meter.usage()
+
+    def finish(self, outcome: str, lines: list[bytes]) -> None:
+        """Write the last events and the end; a broken stream ends with an error event, never silently."""
+        exchange = self._exchange
+        if outcome == COMPLETE:
+            last = b"".join(self._held or ()) + b"".join(lines)
+        else:
+            error = refusal(self._error)
+            if outcome == STOPPED:
+                error = PenstockError("shutting_down", "The gateway is stopping; send the request again.")
+            last = (b"\n\n" if self._long else b"") + exchange.dialect.stream_error(error, exchange.id)
+        end = b"0\r\n\r\n" if self._framed else b""
+        framed = b"%x\r\n%b\r\n" % (len(last), last) if last and self._framed else last
+        exchange.write(framed + end)
+        exchange.finish()

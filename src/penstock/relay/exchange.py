@@ -1,0 +1,142 @@
+"""An exchange: one client request and its answer. What the walk knows of the client, and how it writes to it."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from penstock.kit.errors import PenstockError
+from penstock.kit.ids import new_id
+from penstock.relay.outcome import CLIENT_GONE, STOPPED
+from penstock.relay.headers import Sifted, sift
+from penstock.upstream.wires import WIRES
+from penstock.upstream.wires.wire import Dialect, Wire
+
+if TYPE_CHECKING:
+    from penstock.kit.walker import Walker
+    from penstock.relay.edge import Edge
+    from penstock.relay.paths import Target
+    from penstock.relay.upload import Upload
+
+REASONS = {
+    200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 206: b"Partial Content", 301: b"Moved Permanently", 302: b"Found",
+    304: b"Not Modified", 400: b"Bad Request", 401: b"Unauthorized", 402: b"Payment Required", 403: b"Forbidden", 404: b"Not Found",
+    405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict", 413: b"Content Too Large", 414: b"URI Too Long",
+    422: b"Unprocessable Content", 426: b"Upgrade Required", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout", 529: b"Overloaded",
+}  # fmt: skip
+STATUS_LINES = {status: b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"Status")) for status in range(200, 600)}
+EXPOSED = (
+    b"x-request-id, x-provider-request-id, request-id, retry-after, retry-after-ms, x-ratelimit-limit-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
+    b"x-ratelimit-reset-tokens, openai-processing-ms, x-penstock-cost, x-penstock-channel, x-penstock-overhead-ms"
+)
+CORS_LINES = b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
+
+
+class Interruption(Exception):
+    """An exchange is to end before its answer does; `outcome` says how that is written down."""
+
+    outcome = CLIENT_GONE
+
+
+class ClientGone(Interruption):
+    """The client closed its connection."""
+
+
+class Stopping(Interruption):
+    """The time that open exchanges had to finish is over."""
+
+    outcome = STOPPED
+
+
+class Exchange:
+    """One request as the walk sees it. `body` is None while the body has not come, or when it is streamed through `upload`."""
+
+    __slots__ = (
+        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "receiver", "sifted",
+        "started", "status", "target", "upgrade", "upload", "walker", "wire",
+    )  # fmt: skip
+
+    def __init__(self, edge: Edge, target: Target, wire: Wire, headers: list[tuple[bytes, bytes]]) -> None:
+        self.edge = edge
+        self.target = target
+        self.wire = wire
+        self.headers = headers
+        self.began_ns = perf_counter_ns()
+        self.body_ns = 0
+        self.id = new_id("req")
+        self.sifted: Sifted = sift(headers, target.query)
+        self.body: bytes | None = None
+        self.upload: Upload | None = None
+        self.walker: Walker | None = None
+        self.receiver: Any = None
+        """Who forwards the answer, told when the client is slow."""
+        self.http10 = False
+        self.close = False
+        """Close the client's connection after this answer."""
+        self.upgrade = False
+        """The client asks to switch protocols."""
+        self.gone = False
+        self.started = False
+        """The head of an answer has been written."""
+        self.finished = False
+        self.status = 0
+
+    @property
+    def dialect(self) -> Dialect:
+        """How this client's errors are written: the wire's own way, or where no wire is known, as its headers suggest."""
+        if self.wire.name == "passthrough" and self.is_anthropic:
+            return WIRES["messages"].dialect
+        return self.wire.dialect
+
+    @property
+    def is_anthropic(self) -> bool:
+        """The request has the shape of one to Anthropic."""
+        return b"anthropic-version: " in self.sifted.forward or self.target.path.startswith(("/v1/messages", "/v1/complete/"))
+
+    def head(self, status: int, lines: list[bytes], framing: bytes) -> bytes:
+        """The head of the answer: status line, `lines`, our own headers, `framing` (a whole line or nothing)."""
+        self.status = status
+        self.started = True
+        extra = CORS_LINES if self.sifted.origin is not None else b""
+        if self.close:
+            extra += b"connection: close\r\n"
+        return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (
+            STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status,
+            b"".join(lines),
+            self.id.encode(),
+            framing,
+            extra,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Write to the client, unless it has gone."""
+        if not self.gone:
+            self.edge.transport.write(data)
+
+    def finish(self) -> None:
+        """The answer is whole; the connection may take the next request."""
+        if not self.finished:
+            self.finished = True
+            self.edge.finished(self)
+
+    def cut(self) -> None:
+        """Close the client's connection in the middle: only where nothing honest can be said any more."""
+        self.close = True
+        self.finish()
+
+    def refuse(self, error: PenstockError) -> None:
+        """Answer with an error in the caller's dialect. Once an answer has begun, only its end can be cut."""
+        if self.started:
+            self.cut()
+            return
+        lines = [b"content-type: application/json\r\n"]
+        if error.retry_after_s is not None:
+            lines.append(b"retry-after: %d\r\n" % error.retry_after_s)
+        if self.upload is not None and not self.upload.done:
+            self.close = True
+        body = self.dialect.error(error, self.id)
+        head = self.head(error.status, lines, b"content-length: %d\r\n" % len(body))
+        self.write(head if self.target.method == b"HEAD" else head + body)
+        self.finish()

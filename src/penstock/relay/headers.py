@@ -1,0 +1,137 @@
+"""Headers: which go on, which stay here, in both directions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+KEEP, DROP, CREDENTIAL, ORIGIN, TYPE, ENCODING, PROTOCOL, LENGTH, CHUNKED, CONNECTION = range(10)
+
+_HOP = (
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer",
+    b"transfer-encoding", b"upgrade",
+)  # fmt: skip
+_ROLES: dict[bytes, int] = {
+    **dict.fromkeys(_HOP, DROP),
+    **dict.fromkeys((b"host", b"expect", b"cookie", b"forwarded", b"via", b"x-real-ip", b"true-client-ip"), DROP),
+    **dict.fromkeys((b"http2-settings", b"referer", b"x-request-id", b"cdn-loop"), DROP),
+    **dict.fromkeys((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"), CREDENTIAL),
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CHUNKED,
+    b"origin": ORIGIN,
+    b"content-type": TYPE,
+    b"content-encoding": ENCODING,
+    # Asked for as it is: usage cannot be read from a compressed answer without expanding it.
+    b"accept-encoding": DROP,
+    b"sec-websocket-protocol": PROTOCOL,
+    b"sec-websocket-key": DROP,
+    b"sec-websocket-version": DROP,
+    b"sec-websocket-extensions": DROP,
+}
+_PREFIXES = (b"x-forwarded-", b"cf-", b"sec-fetch-", b"sec-ch-", b"x-penstock-", b"access-control-")
+_ANSWER_DROPS = frozenset(
+    (*_HOP, b"content-length", b"set-cookie", b"x-request-id", b"server", b"alt-svc", b"strict-transport-security",
+     b"access-control-allow-origin", b"access-control-expose-headers", b"access-control-allow-headers",
+     b"access-control-allow-methods", b"access-control-allow-credentials", b"access-control-max-age", b"nel", b"report-to")
+)  # fmt: skip
+REMEMBERED = 1024
+PROTOCOL_KEY = b"openai-insecure-api-key."
+"""Before a key in the name of a WebSocket subprotocol."""
+
+
+class Sifted(NamedTuple):
+    """A request's headers, sorted out: what to forward (whole lines), credentials in order of trust, and the few values we read."""
+
+    forward: bytes
+    credentials: list[bytes]
+    own_credentials: bytes
+    """The credential lines as they came, for forwarding with the client's own."""
+    origin: bytes | None
+    content_type: bytes
+    content_encoding: bytes
+    length: int | None
+    """Bytes of the body, None when it is chunked."""
+
+
+def _role(name: bytes) -> int:
+    role = DROP if name.startswith(_PREFIXES) else KEEP
+    if len(_ROLES) < REMEMBERED:
+        _ROLES[name] = role
+    return role
+
+
+def sift(headers: list[tuple[bytes, bytes]], query: bytes) -> Sifted:
+    """Sort a request's headers out. Names are lower case. Headers that `connection` names are dropped too."""
+    lines: list[bytes] = []
+    credentials: list[bytes] = []
+    own: list[bytes] = []
+    origin: bytes | None = None
+    content_type = content_encoding = b""
+    connection = b""
+    length: int | None = 0
+    for name, value in headers:
+        role = _ROLES.get(name)
+        if role is None:
+            role = _role(name)
+        if role == KEEP:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif role == DROP:
+            continue
+        elif role == LENGTH:
+            length = int(value)
+        elif role == CONNECTION:
+            if len(value) > 10:
+                connection = value
+        elif role == CHUNKED:
+            length = None
+        elif role == CREDENTIAL:
+            credentials.append(_token(value))
+            own.append(b"%b: %b\r\n" % (name, value))
+        elif role == TYPE:
+            content_type = value
+            lines.append(b"content-type: %b\r\n" % value)
+        elif role == ORIGIN:
+            origin = value
+        elif role == ENCODING:
+            content_encoding = value.strip().lower()
+        elif role == PROTOCOL:
+            credentials.extend(_protocol_tokens(value))
+    if query and b"key=" in query:
+        credentials.extend(part[4:] for part in query.split(b"&") if part.startswith(b"key="))
+    if connection:
+        lines = _without(lines, connection)
+    return Sifted(b"".join(lines), credentials, b"".join(own), origin, content_type, content_encoding, length)
+
+
+def _token(value: bytes) -> bytes:
+    if value[:7].lower() == b"bearer ":
+        return value[7:].strip()
+    return value.strip()
+
+
+def _protocol_tokens(value: bytes) -> list[bytes]:
+    """Browsers can't set headers on a WebSocket; OpenAI's convention puts the key into a subprotocol's name."""
+    return [item.strip()[len(PROTOCOL_KEY) :] for item in value.split(b",") if item.strip().startswith(PROTOCOL_KEY)]
+
+
+def _without(lines: list[bytes], connection: bytes) -> list[bytes]:
+    named = {part.strip().lower() for part in connection.split(b",")} - {b"keep-alive", b"close", b""}
+    return [line for line in lines if line.partition(b":")[0] not in named] if named else lines
+
+
+def without_key(query: bytes) -> bytes:
+    """A query string without the credential in it."""
+    if b"key=" not in query:
+        return query
+    return b"&".join(part for part in query.split(b"&") if not part.startswith(b"key="))
+
+
+def answer_lines(headers: list[tuple[bytes, bytes]], *, length: bool) -> list[bytes]:
+    """The header lines of an answer that go on to the client; `length`: content-length among them."""
+    lines = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in _ANSWER_DROPS]
+    for name, value in headers:
+        if name == b"x-request-id":
+            lines.append(b"x-provider-request-id: %b\r\n" % value)
+        elif length and name == b"content-length":
+            lines.append(b"content-length: %b\r\n" % value)
+    return lines

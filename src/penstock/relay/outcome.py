@@ -1,0 +1,12 @@
+"""How an exchange ended: the words that charges, records and metrics use."""
+
+from __future__ import annotations
+
+COMPLETE = "complete"
+CLIENT_GONE = "client_gone"
+UPSTREAM_DIED = "upstream_died"
+UPSTREAM_TIMEOUT = "upstream_timeout"
+UPSTREAM_ERROR = "upstream_error"
+STOPPED = "stopped"
+
+OUTCOMES = (COMPLETE, CLIENT_GONE, UPSTREAM_DIED, UPSTREAM_TIMEOUT, UPSTREAM_ERROR, STOPPED)

@@ -1,0 +1,59 @@
+"""The plane: everything a walk may look at, made once when the process starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from penstock.billing.door import Books, Purse
+from penstock.catalog.door import Catalog
+from penstock.keys.door import KeyRing
+from penstock.kit.pulse import Pulse
+from penstock.records.door import Recorder
+from penstock.relay.metrics import Metrics
+from penstock.settings import Settings
+from penstock.upstream.channel import Channel
+
+
+class TickLimits(NamedTuple):
+    """The client's time limits, in ticks of the pulse."""
+
+    client_head: int
+    client_body: int
+    client_stall: int
+    keep_alive: int
+    linger: int
+    comment_every: int
+
+    @classmethod
+    def of(cls, settings: Settings, pulse: Pulse) -> TickLimits:
+        """The limits that the settings give in seconds."""
+        return cls(
+            client_head=pulse.ticks(settings.client_head_s),
+            client_body=pulse.ticks(settings.client_body_s),
+            client_stall=pulse.ticks(settings.client_stall_s),
+            keep_alive=pulse.ticks(settings.keep_alive_s),
+            linger=pulse.ticks(2),
+            comment_every=pulse.ticks(settings.comment_every_s),
+        )
+
+
+@dataclass(slots=True)
+class Plane:
+    """What the relay has at hand. `keys` None: callers come with the provider's own credentials, which are forwarded."""
+
+    settings: Settings
+    pulse: Pulse
+    limits: TickLimits
+    channels: tuple[Channel, ...]
+    keys: KeyRing | None
+    catalog: Catalog
+    books: Books
+    recorder: Recorder
+    metrics: Metrics
+    purse: Purse
+    records_all: bool
+    rewrites: dict[str, str] = field(default_factory=dict)
+    stopping: bool = False
+    connections: set[Any] = field(default_factory=set)
+    """The clients' connections, as uvicorn keeps them."""

@@ -1,0 +1,42 @@
+"""Route: from the model that was asked for to the channels that can answer, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from penstock.keys.door import Caller
+from penstock.kit.errors import PenstockError
+from penstock.relay.exchange import Exchange
+from penstock.relay.plane import Plane
+from penstock.upstream.channel import Channel
+from penstock.upstream.wires.wire import Ask
+
+
+class Route(NamedTuple):
+    """The ordered channels for one ask. `served` is the model's name as the provider knows it."""
+
+    channels: list[Channel]
+    model: str | None
+    served: str | None
+
+
+def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
+    """The route. Raises PenstockError: 403 for a model the key may not use, 404 when no channel serves it, 503 while books are shut."""
+    model = ask.model
+    if model is not None and not caller.allows(model):
+        raise PenstockError("model_not_allowed", f"This key may not use the model {model!r}.", param="model")
+    if not plane.books.available:
+        raise PenstockError("books_unavailable", "Charges cannot be written at the moment; try again shortly.", retry_after_s=2)
+    served = plane.rewrites.get(model, model) if model is not None else None
+    wire = exchange.wire.name
+    channels = [channel for channel in plane.channels if channel.serves(wire, served)]
+    if len(channels) > 1 and model is None:
+        # Without a model only the shape of the request tells whose it is.
+        wants = "anthropic" if exchange.is_anthropic else "openai"
+        channels.sort(key=lambda channel: channel.provider.name != wants)
+    if not channels:
+        if any(wire in channel.provider.wires for channel in plane.channels):
+            raise PenstockError("model_not_found", f"The model {model!r} is not served here.", param="model")
+        raise PenstockError("no_channel", f"No provider is configured for {exchange.target.path}.")
+    return Route(channels, model, served)
+

@@ -1,0 +1,196 @@
+"""The splice: an answer's bytes on their way from a connection to the client, without waking the walk.
+
+Two kinds. `Plain` is for everything that is not an event stream: it is gathered while it is small and passed through, the last
+piece held back, when it is not. `Events` is for SSE: bytes leave as they arrive, event by event only where something is to be learned.
+Both keep back what tells the client that the answer is complete; `finish` writes it, after the charge is durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from penstock.kit.errors import PenstockError
+from penstock.kit.walker import Signal
+from penstock.relay.compression import expand
+from penstock.relay.headers import answer_lines
+from penstock.relay.outcome import COMPLETE, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.upstream.usage import Usage
+
+if TYPE_CHECKING:
+    from penstock.relay.exchange import Exchange
+    from penstock.upstream.client.connection import Connection, UpstreamError
+    from penstock.upstream.client.head import Head
+    from penstock.upstream.wires.wire import Ask
+
+GATHERED_LIMIT = 1024 * 1024
+"""A plain answer up to this size leaves in one piece once it is paid for."""
+TAIL_LIMIT = 64 * 1024
+"""How much of the end of a longer answer is kept to read its usage from."""
+
+
+class Splice(Protocol):
+    """What the walk knows of either kind."""
+
+    ended: Signal
+    """Happens with an outcome."""
+    recorded: list[bytes]
+    record_cut: bool
+
+    def usage(self) -> tuple[Usage, bool]:
+        """The usage read from the answer, and whether it is estimated."""
+
+    def finish(self, outcome: str, lines: list[bytes]) -> None:
+        """Write what was held back: the end of the answer, or the error that ends it. `lines` go into a head not yet written."""
+
+
+class Plain:
+    """An answer that is not an event stream."""
+
+    __slots__ = (
+        "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_streams", "_tail",
+        "_tail_size", "ended", "record_cut", "record_limit", "recorded", "recorded_size",
+    )  # fmt: skip
+
+    def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
+        self._exchange = exchange
+        self._ask = ask
+        self._head = head
+        self._connection = connection
+        self._gathered: list[bytes] = []
+        # Sound and files are heard and saved as they arrive; only JSON is of no use before it is whole.
+        self._gather_limit = GATHERED_LIMIT if b"json" in (head.get(b"content-type") or b"").lower() else 0
+        self._size = 0
+        self._streams = False
+        self._held = b""
+        self._held_framed = False
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+        self._error: UpstreamError | None = None
+        self.ended = Signal()
+        self.record_limit = record_limit
+        self.recorded: list[bytes] = []
+        self.recorded_size = 0
+        self.record_cut = False
+
+    # from the connection
+
+    def body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._size += len(data)
+        if not self._streams:
+            self._gathered.append(data)
+            if self._size > self._gather_limit:
+                self._stream()
+            return
+        self._pass(data)
+
+    def chunks(self, framed: bytes, parts: list[bytes]) -> None:  # noqa: ARG002  the framing is made anew
+        """Whole chunks."""
+        for part in parts:
+            self.body(part)
+
+    def end(self) -> None:
+        """The body is whole."""
+        self.ended.set(COMPLETE)
+
+    def broken(self, error: UpstreamError) -> None:
+        """The body breaks off."""
+        self._error = error
+        self.ended.set(UPSTREAM_TIMEOUT if error.kind == "timeout" else UPSTREAM_DIED)
+
+    # to the client
+
+    def pause(self) -> None:
+        """The client is slow."""
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        self._connection.resume()
+
+    def _stream(self) -> None:
+        """It is long: begin the answer and pass on what comes from here, always one piece behind."""
+        self._streams = True
+        sized = any(name == b"content-length" for name, _ in self._head.headers)
+        lines = answer_lines(self._head.headers, length=sized)
+        exchange = self._exchange
+        framing = b"" if sized else b"transfer-encoding: chunked\r\n"
+        if not sized and exchange.http10:
+            exchange.close, framing = True, b""
+        self._held_framed = bool(framing)
+        exchange.receiver = self
+        exchange.write(exchange.head(self._head.status, lines, framing))
+        gathered, self._gathered = self._gathered, []
+        for piece in gathered:
+            self._pass(piece)
+
+    def _pass(self, data: bytes) -> None:
+        if self.recorded_size < self.record_limit:
+            self.recorded.append(data[: self.record_limit - self.recorded_size])
+            self.recorded_size += len(self.recorded[-1])
+        elif self.record_limit:
+            self.record_cut = True
+        self._tail.append(data)
+        self._tail_size += len(data)
+        while self._tail_size - len(self._tail[0]) > TAIL_LIMIT:
+            self._tail_size -= len(self._tail.popleft())
+        held, self._held = self._held, data
+        if held:
+            self._exchange.write(self._framed(held))
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._held_framed else data
+
+    def usage(self) -> tuple[Usage, bool]:
+        """Read from the whole answer, or from the end of a long one. An error answer has consumed nothing."""
+        if self._head.status >= 400:
+            return Usage(calls=0), False
+        if self._streams:
+            return self._exchange.wire.read(b"".join(self._tail), self._ask)
+        body = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
+        self._gathered = [body]
+        encoding = self._head.get(b"content-encoding")
+        if encoding is not None:
+            body = expand(body, encoding, GATHERED_LIMIT * 16) or body
+        return self._exchange.wire.read(body, self._ask)
+
+    def finish(self, outcome: str, lines: list[bytes]) -> None:
+        """Write the whole answer, or the last piece of it; a broken one is an error, or is cut where it has begun."""
+        exchange = self._exchange
+        if outcome != COMPLETE:
+            if self._streams or exchange.gone:
+                exchange.cut()
+            else:
+                exchange.refuse(refusal(self._error))
+            return
+        if self._streams:
+            end = b"0\r\n\r\n" if self._held_framed else b""
+            exchange.write((self._framed(self._held) if self._held else b"") + end)
+        else:
+            self._whole(lines)
+        exchange.finish()
+
+    def _whole(self, lines: list[bytes]) -> None:
+        exchange, head = self._exchange, self._head
+        body = b"".join(self._gathered)
+        if self.record_limit:
+            self.recorded = [body[: self.record_limit]]
+            self.record_cut = len(body) > self.record_limit
+        bodiless = exchange.target.method == b"HEAD" or head.status in (204, 304)
+        framing = b"" if bodiless else b"content-length: %d\r\n" % len(body)
+        headers = answer_lines(head.headers, length=bodiless and head.status != 204)
+        headers += lines
+        exchange.write(exchange.head(head.status, headers, framing) + body)
+
+
+def refusal(error: UpstreamError | None) -> PenstockError:
+    """A failure of the provider as the caller is told of it."""
+    if error is None:
+        return PenstockError("upstream_broken", "The provider's answer broke off.")
+    if error.kind == "full":
+        return PenstockError("overloaded", f"Too many requests at once: {error}.", retry_after_s=1)
+    if error.kind == "timeout":
+        return PenstockError("upstream_timeout", f"The provider timed out: {error}.")
+    code = {"refused": "upstream_refused", "invalid": "upstream_invalid"}.get(error.kind, "upstream_broken")
+    return PenstockError(code, f"The provider failed: {error}.")

@@ -1,0 +1,137 @@
+"""The tunnel: a WebSocket to a provider. After the protocol switch bytes pass both ways untouched; the server's messages are metered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from penstock.kit.errors import PenstockError
+from penstock.kit.walker import Signal
+from penstock.relay.exchange import Exchange
+from penstock.relay.frames import Frames
+from penstock.relay.headers import PROTOCOL_KEY
+from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
+from penstock.upstream.usage import Usage
+from penstock.upstream.wires.wire import Ask
+
+if TYPE_CHECKING:
+    from penstock.relay.call import Answer
+    from penstock.upstream.client.connection import UpstreamError
+
+_PASSED = frozenset((b"sec-websocket-key", b"sec-websocket-version"))
+"""Extensions are not offered to the provider: a compressed message could not be metered."""
+
+
+def refuse_upgrade(exchange: Exchange) -> None:
+    """Raise 426 for a WebSocket on a path that is not served over one: Codex then falls back to POST at once."""
+    if exchange.upgrade and exchange.target.path == "/v1/responses":
+        raise PenstockError("upgrade_required", "Responses are not served over WebSocket here; send a POST.")
+
+
+def session_ask(exchange: Exchange) -> Ask:
+    """The facts of a realtime session: its model is in the query."""
+    models = parse_qs(exchange.target.query.decode("ascii")).get("model")
+    return Ask(model=models[0] if models else None, stream=True)
+
+
+def upgrade_lines(exchange: Exchange) -> bytes:
+    """The header lines that ask the provider to switch protocols; our key is not among the subprotocols."""
+    lines = [b"connection: Upgrade\r\nupgrade: websocket\r\n"]
+    for name, value in exchange.headers:
+        if name in _PASSED:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif name == b"sec-websocket-protocol":
+            offered = [item.strip() for item in value.split(b",") if not item.strip().startswith(PROTOCOL_KEY)]
+            if offered:
+                lines.append(b"sec-websocket-protocol: %b\r\n" % b", ".join(offered))
+    return b"".join(lines)
+
+
+class Tunnel:
+    """Two connections joined. `ended` happens with an outcome when either side closes."""
+
+    def __init__(self, exchange: Exchange, answer: Answer, ask: Ask) -> None:
+        connection, head = answer.connection, answer.head
+        assert connection is not None  # noqa: S101  the provider has just switched protocols on it
+        assert head is not None  # noqa: S101
+        self._edge = exchange.edge
+        self._exchange = exchange
+        self._connection = connection
+        self._meter = exchange.wire.meter(ask)
+        self._frames = Frames()
+        self.ended = Signal()
+        self.recorded: list[bytes] = []
+        self.record_cut = False
+        self._edge.tunnel = self
+        lines = [
+            b"%b: %b\r\n" % pair for pair in head.headers if pair[0].startswith(b"sec-websocket-") and pair[0] != b"sec-websocket-extensions"
+        ]
+        exchange.started, exchange.status = True, 101
+        exchange.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nx-request-id: %b\r\n%b\r\n"
+            % (exchange.id.encode(), b"".join(lines))
+        )
+        connection.switch(self)
+
+    # from the provider
+
+    def body(self, data: bytes) -> None:
+        """Bytes from the provider."""
+        self._exchange.write(data)
+        for message in self._frames.feed(data):
+            if any(mark in message for mark in self._meter.marks):
+                self._meter.event(message)
+
+    def chunks(self, framed: bytes, parts: list[bytes]) -> None:
+        """Never: a tunnel has no chunks."""
+
+    def end(self) -> None:
+        """The provider has closed."""
+        self.ended.set(COMPLETE)
+
+    def broken(self, error: UpstreamError) -> None:  # noqa: ARG002  a WebSocket has its own way to say what happened
+        """The provider's side was cut."""
+        self.ended.set(UPSTREAM_DIED)
+
+    def pause_writing(self) -> None:
+        """The provider is slow."""
+        self._edge.hold_reading("tunnel")
+
+    def resume_writing(self) -> None:
+        """The provider has caught up."""
+        self._edge.go_on_reading("tunnel")
+
+    # from the client
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if not self._connection.transport.is_closing():
+            self._connection.transport.write(data)
+
+    def client_gone(self) -> None:
+        """The client has closed."""
+        self._connection.abort()
+        self.ended.set(CLIENT_GONE)
+
+    def client_slow(self) -> None:
+        """The client is slow."""
+        self._connection.pause()
+
+    def client_ready(self) -> None:
+        """The client has caught up."""
+        self._connection.resume()
+
+    def stop(self) -> None:
+        """The gateway stops: both sides are closed."""
+        self._connection.abort()
+        self.ended.set(STOPPED)
+
+    # for the walk
+
+    def usage(self) -> tuple[Usage, bool]:
+        """The sum of what the session's answers have used."""
+        return self._meter.usage()
+
+    def finish(self, outcome: str, lines: list[bytes]) -> None:  # noqa: ARG002  the two sides are closed whatever it was
+        """Close the client's side."""
+        self._exchange.cut()

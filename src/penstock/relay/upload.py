@@ -1,0 +1,129 @@
+"""A request body on its way through: handed on as it arrives, with back-pressure to the client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penstock.kit.walker import Signal
+
+if TYPE_CHECKING:
+    from penstock.relay.edge import Edge
+    from penstock.upstream.client.connection import Connection
+
+WAITING_LIMIT = 256 * 1024
+
+
+class Upload(asyncio.BaseProtocol):
+    """The body of one request: gathered until a connection takes it, then forwarded.
+
+    `chunked`: the client did not say how long it is, so it goes on in chunks. `prefix(limit)` waits for the first bytes, in
+    which the `model` of a form is looked for.
+    """
+
+    def __init__(self, edge: Edge, limit_bytes: int, *, chunked: bool) -> None:
+        self._edge = edge
+        self._limit = limit_bytes
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._arrived = Signal()
+        self._wanted = 1
+        self._pause_at = WAITING_LIMIT
+        self._connection: Connection | None = None
+        self.chunked = chunked
+        self.size = 0
+        self.grown = 0
+        """How many bytes more are sent than came."""
+        self.done = False
+        self.too_large = False
+        self.recorded: list[bytes] = []
+        """The first bytes, kept for the record."""
+        self.record_limit = 0
+        self._recorded_size = 0
+
+    def feed(self, data: bytes) -> None:
+        """More of the body has come from the client."""
+        self.size += len(data)
+        if self.size > self._limit:
+            self.too_large = True
+            self._arrived.set()
+            return
+        if self._recorded_size < self.record_limit:
+            self.recorded.append(data[: self.record_limit - self._recorded_size])
+            self._recorded_size += len(self.recorded[-1])
+        if self._connection is not None:
+            self._connection.transport.write(self._framed(data))
+            self._connection.stamp = self._connection.pool.pulse.tick
+            return
+        self._waiting.append(data)
+        self._waiting_size += len(data)
+        if self._waiting_size >= self._pause_at:
+            self._edge.hold_reading("upload")
+        if self._waiting_size >= self._wanted:
+            self._arrived.set()
+
+    def end(self) -> None:
+        """The whole body has come."""
+        self.done = True
+        self._arrived.set()
+        if self._connection is not None:
+            self._finish(self._connection)
+
+    async def prefix(self, wanted_bytes: int) -> bytes:
+        """The first bytes of the body: at least `wanted_bytes`, or all there is."""
+        while self._waiting_size < wanted_bytes and not self.done and not self.too_large:
+            self._arrived = Signal()
+            self._wanted = wanted_bytes
+            self._pause_at = max(WAITING_LIMIT, wanted_bytes)
+            self._edge.go_on_reading("upload")
+            await self._arrived
+        return b"".join(self._waiting)
+
+    def replace(self, waiting: bytes) -> None:
+        """Put other bytes in the place of those that wait; the length that is sent on changes with them."""
+        self.grown = len(waiting) - self._waiting_size
+        self._waiting = [waiting]
+        self._waiting_size = len(waiting)
+
+    async def whole(self) -> bytes:
+        """All of the body, for a body that was only waited for so that its key could be checked first."""
+        self._pause_at = self._wanted = self._limit + 1
+        self._edge.go_on_reading("upload")
+        if not self.done and not self.too_large:
+            self._arrived = Signal()
+            await self._arrived
+        return b"".join(self._waiting)
+
+    def forward(self, connection: Connection) -> None:
+        """Hand on what waits, and everything that comes, to a connection."""
+        self._connection = connection
+        connection.upload = self
+        waiting, self._waiting = self._waiting, []
+        for data in waiting:
+            connection.transport.write(self._framed(data))
+        self._edge.go_on_reading("upload")
+        if self.done:
+            self._finish(connection)
+
+    def stop(self) -> None:
+        """The provider has answered; what still comes is thrown away."""
+        if self._connection is not None:
+            self._connection.upload = None
+            self._connection = None
+
+    def pause_writing(self) -> None:
+        """The provider is slow: stop reading from the client."""
+        self._edge.hold_reading("upload")
+
+    def resume_writing(self) -> None:
+        """The provider takes more."""
+        self._edge.go_on_reading("upload")
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
+
+    def _finish(self, connection: Connection) -> None:
+        if self.chunked:
+            connection.transport.write(b"0\r\n\r\n")
+        connection.upload = None
+        self._connection = None

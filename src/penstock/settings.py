@@ -1,0 +1,231 @@
+"""Settings: one frozen object, read once from the environment and an optional TOML file, passed down.
+
+Every field is documented in docs/settings.md; a test insists. Names are `PENSTOCK_` + the field in capitals; a few also
+answer to the names that their users already have (`OPENAI_API_KEY`, `API_LOGGING` ...).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+PREFIX = "PENSTOCK_"
+ALIASES: dict[str, tuple[str, ...]] = {
+    "openai_api_key": ("OPENAI_API_KEY", "OPENAPI_API_KEY"),
+    "openai_base_url": ("OPENAI_BASE_URL",),
+    "anthropic_api_key": ("ANTHROPIC_API_KEY",),
+    "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
+    "access_token": ("ACCESS_TOKEN",),
+    "api_sec_key": ("API_SEC_KEY",),
+    "api_logging": ("API_LOGGING",),
+    "api_model_rewrite": ("API_MODEL_REWRITE",),
+}
+"""Further environment names of a field, after `PENSTOCK_` + its name; the first that is not empty counts."""
+
+REWRITE_REFUSED = (
+    "Invalid model rewrite configuration. Format should be 'model1=>model2,model3=>model4' / "
+    "模型重写配置无效，格式应为 'model1=>model2,model3=>model4'"
+)
+# What Kubernetes puts into the environment of every pod when a service is called penstock.
+_SERVICE_LINK = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT).*|PORT_\d+_(TCP|UDP).*)")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` says why, one line each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+def parse_rewrites(text: str) -> dict[str, str]:
+    """`a=>b,c=>d` as a mapping; blanks around names and empty items are allowed. Raises ValueError, in two languages."""
+    rewrites: dict[str, str] = {}
+    for item in text.split(","):
+        if not item.strip():
+            continue
+        source, arrow, target = (part.strip() for part in item.partition("=>"))
+        if not arrow or not source or not target or "=>" in target:
+            raise ValueError(REWRITE_REFUSED)
+        rewrites[source] = target
+    return rewrites
+
+
+class Settings(BaseModel):
+    """All settings. `load` reads them; made directly, they are the defaults and what is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    data: Path = Path("data")
+    database_url: str = Field("", repr=False)
+    config: Path | None = None
+    demo: bool = False
+
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str = "https://api.anthropic.com"
+    ca_file: Path | None = None
+
+    access_token: SecretStr | None = None
+    api_sec_key: SecretStr | None = None
+    api_logging: str = ""
+    api_model_rewrite: str = ""
+
+    body_limit: int = Field(64 * 1024 * 1024, ge=1024)
+    header_limit: int = Field(64 * 1024, ge=1024)
+    url_limit: int = Field(16 * 1024, ge=256)
+    client_head_s: float = Field(30, gt=0)
+    client_body_s: float = Field(60, gt=0)
+    client_stall_s: float = Field(120, gt=0)
+    keep_alive_s: float = Field(75, gt=0)
+    connection_limit: int = Field(20_000, ge=1)
+
+    connect_s: float = Field(10, gt=0)
+    first_byte_s: float = Field(600, gt=0)
+    idle_s: float = Field(300, gt=0)
+    total_s: float = Field(3600, gt=0)
+    retries: int = Field(2, ge=0, le=10)
+    retry_within_s: float = Field(20, ge=0)
+    upstream_connections: int = Field(4096, ge=1)
+    upstream_keep_alive_s: float = Field(30, gt=0)
+    upstream_head_limit: int = Field(128 * 1024, ge=1024)
+
+    comment_every_s: float = Field(15, gt=0)
+    show_cost: bool = False
+    show_channel: bool = False
+    show_overhead: bool = False
+
+    default_output_tokens: int = Field(4096, ge=1)
+    durability: Literal["process", "power"] = "process"
+
+    record: bool = False
+    record_body_limit: int = Field(1024 * 1024, ge=0)
+    record_queue_limit: int = Field(64 * 1024 * 1024, ge=0)
+
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    stop_s: float = Field(30, ge=0)
+
+    @field_validator("api_model_rewrite")
+    @classmethod
+    def _rewrites_parse(cls, value: str) -> str:
+        parse_rewrites(value)
+        return value
+
+    @field_validator("openai_base_url", "anthropic_base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("it must be a URL such as https://api.example.com/v1")
+        return value
+
+    @field_validator("data", "ca_file")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else value
+
+    @model_validator(mode="after")
+    def _database_named(self) -> Settings:
+        if not self.database_url:
+            self.__dict__["database_url"] = f"sqlite:///{quote(str(self.data / 'penstock.db'))}"
+        return self
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_known(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError("it must be sqlite:///path or postgresql://user:password@host/name")
+        return value
+
+    @property
+    def rewrites(self) -> dict[str, str]:
+        """Public model name to the name that is sent: `API_MODEL_REWRITE`."""
+        return parse_rewrites(self.api_model_rewrite)
+
+    @property
+    def records_all(self) -> bool:
+        """Every exchange is recorded, whatever its key says: `record = true` or `API_LOGGING=enabled`."""
+        return self.record or self.api_logging == "enabled"
+
+    @property
+    def transparent(self) -> bool:
+        """No provider credential is configured: requests are forwarded with the client's own."""
+        return not (self.demo or self.openai_api_key or self.anthropic_api_key)
+
+
+def names(field: str) -> tuple[str, ...]:
+    """The environment names of a field, the one that counts first."""
+    return (PREFIX + field.upper(), *ALIASES.get(field, ()))
+
+
+def load(**given: Any) -> Settings:
+    """The settings of this process; `given` are command-line values, None meaning not given.
+
+    They win over the environment, which wins over the TOML file named by `config`. An empty value is one that is not
+    given. Raises SettingsError, which names all that is wrong.
+    """
+    given = {field: value for field, value in given.items() if value is not None}
+    named, problems = _from_environment(os.environ)
+    environment = {field: os.environ[name] for field, name in named.items()}
+    path = given.get("config") or environment.get("config")
+    try:
+        file = _from_file(Path(path).expanduser()) if path else {}
+    except (OSError, ValueError) as failure:
+        problems.append(f"{path}: {getattr(failure, 'strerror', None) or failure}")
+        file = {}
+    origins = {**{field: f"{path}: {field}" for field in file}, **named, **{field: f"--{field.replace('_', '-')}" for field in given}}
+    try:
+        settings = Settings(**{**file, **environment, **given})
+    except ValidationError as invalid:
+        problems += [_in_words(str(error["loc"][0]), error["type"], error["msg"], origins) for error in invalid.errors()]
+        raise SettingsError(problems) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def put_in_environment(**given: Any) -> None:
+    """Let `load` find these values here and in every process started from here; None meaning not given."""
+    for field, value in given.items():
+        if value is not None:
+            os.environ[names(field)[0]] = str(value)
+
+
+def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Which variable gives each field that is set, and what is wrong with those that are called like ours."""
+    named: dict[str, str] = {}
+    for field in Settings.model_fields:
+        for name in reversed(names(field)):
+            if environment.get(name):
+                named[field] = name
+    ours = {names(field)[0] for field in Settings.model_fields}
+    unknown = (name for name in environment if name.startswith(PREFIX) and name not in ours and not _SERVICE_LINK.fullmatch(name))
+    return named, [f"{name}: {_no_such(name, ours)}" for name in sorted(unknown)]
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    return {field: value for field, value in tomllib.loads(path.read_text(encoding="utf-8")).items() if value != ""}
+
+
+def _in_words(field: str, kind: str, message: str, origins: Mapping[str, str]) -> str:
+    # The value is not shown: it may be a secret, in the wrong place even.
+    words = _no_such(field, Settings.model_fields) if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+    return f"{origins.get(field, field)}: {words}"
+
+
+def _no_such(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")

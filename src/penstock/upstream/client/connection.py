@@ -1,0 +1,255 @@
+"""One connection to a provider: writes a request, reads the answer, hands its bytes to a receiver as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+from penstock.kit.walker import Signal
+from penstock.upstream.client.framing import Chunked, FramingError, Length, Sink, UntilClose
+from penstock.upstream.client.head import Head, parse_head
+
+if TYPE_CHECKING:
+    from penstock.upstream.client.pool import Pool
+
+
+class UpstreamError(Exception):
+    """The provider's side failed. `kind` is refused, full, broken, invalid or timeout.
+
+    `reused`: a kept connection died before a byte of the answer came, which is what a keep-alive race looks like.
+    """
+
+    def __init__(self, kind: str, message: str, *, reused: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reused = reused
+
+
+class Receiver(Sink, Protocol):
+    """Who receives the answer's body and its end."""
+
+    def end(self) -> None:
+        """The body is whole."""
+
+    def broken(self, error: UpstreamError) -> None:
+        """The body breaks off."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection of a pool. It serves one request at a time; when its answer is whole it goes back by itself."""
+
+    __slots__ = (
+        "_buffer", "_framing", "_head", "_limit", "_receiver", "_reusable", "_to_head", "answered", "began_tick",
+        "busy", "loop_paused", "lost", "pool", "stamp", "transport", "tunnel", "upload", "uses",
+    )  # fmt: skip
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._limit = pool.limits.head_bytes
+        self._buffer = b""
+        self._head: Signal | None = None
+        self._framing: Length | Chunked | UntilClose | None = None
+        self._receiver: Receiver | None = None
+        self._to_head = False
+        self._reusable = False
+        self.busy = False
+        self.answered = False
+        """A byte of the answer has come."""
+        self.loop_paused = False
+        self.lost = False
+        self.uses = 0
+        self.stamp = self.began_tick = 0
+        self.upload: asyncio.BaseProtocol | None = None
+        """Who is told to pause and resume while it writes a long request body."""
+        self.tunnel: Receiver | None = None
+        """After a protocol switch: who gets everything that arrives."""
+
+    def ask(self, request: bytes, *, to_head: bool = False) -> Signal:
+        """Write a request (or its beginning) and give what can be awaited for the `Head`.
+
+        The signal fails with UpstreamError.
+        """
+        self.busy = True
+        self.answered = False
+        self._to_head = to_head
+        self._receiver = self._framing = None
+        self.uses += 1
+        self.stamp = self.began_tick = self.pool.pulse.tick
+        self._head = head = Signal()
+        self.transport.write(request)
+        return head
+
+    def deliver(self, receiver: Receiver) -> None:
+        """Send the body of the answer whose head was awaited to `receiver`, from now on."""
+        self._receiver = receiver
+        if self._framing is None:
+            self._finish(self._buffer)
+        elif self._buffer:
+            data, self._buffer = self._buffer, b""
+            self._feed(data)
+        if self.lost and self._receiver is not None:
+            self._receiver = None
+            self._close_body(receiver, None)
+        elif self.loop_paused:
+            self.resume()
+
+    def switch(self, tunnel: Receiver) -> None:
+        """After the provider has switched protocols: everything goes to `tunnel` from now on, until `tunnel.end()`."""
+        self.tunnel = tunnel
+        self.upload = cast("asyncio.BaseProtocol", tunnel)
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            tunnel.body(data)
+        if self.lost:
+            tunnel.end()
+        self.resume()
+
+    def pause(self) -> None:
+        """Stop reading: whoever takes the bytes is slow."""
+        if not self.loop_paused and not self.transport.is_closing():
+            self.loop_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.loop_paused:
+            self.loop_paused = False
+            self.stamp = self.pool.pulse.tick
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once; nobody wants the rest of the answer."""
+        self._receiver = self._head = self.tunnel = None
+        self.transport.abort()
+        self.pool.forget(self)
+
+    def fail(self, error: UpstreamError) -> None:
+        """End what is running with an error, and close."""
+        head, receiver = self._head, self._receiver
+        self.abort()
+        if head is not None:
+            head.fail(error)
+        elif receiver is not None:
+            receiver.broken(error)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the head or the body."""
+        self.stamp = self.pool.pulse.tick
+        if self._receiver is not None:
+            self._feed(data)
+        elif self._head is not None:
+            self.answered = True
+            self._read_head(self._buffer + data if self._buffer else data)
+        elif self.tunnel is not None:
+            self.tunnel.body(data)
+        elif self.busy:
+            self._buffer += data
+            self.pause()
+        else:
+            # Bytes nobody asked for: the connection can't be trusted with another request.
+            self.abort()
+
+    def eof_received(self) -> bool:
+        """The provider closed its side; the transport closes with it."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of the connection ends whatever is running on it."""
+        self.pool.forget(self)
+        self.lost = True
+        head, receiver, tunnel = self._head, self._receiver, self.tunnel
+        self._head = self._receiver = self.tunnel = None
+        if head is not None:
+            how = f"connection lost: {exc}" if exc else "the connection was closed before an answer came"
+            head.fail(UpstreamError("broken", how, reused=self.uses > 1 and not self.answered))
+        elif receiver is not None:
+            self._close_body(receiver, exc)
+        elif tunnel is not None:
+            tunnel.end()
+    def pause_writing(self) -> None:
+        """The provider takes the request body slowly."""
+        if self.upload is not None:
+            self.upload.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The provider takes more of the request body."""
+        if self.upload is not None:
+            self.upload.resume_writing()
+
+    # reading
+
+    def _read_head(self, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or end > self._limit:
+            self._buffer = data
+            if len(data) > self._limit:
+                self.fail(UpstreamError("invalid", "the head of the answer is too long"))
+            return
+        try:
+            head = parse_head(data[: end + 4], to_head=self._to_head)
+        except FramingError as exc:
+            self.fail(UpstreamError("invalid", str(exc)))
+            return
+        rest = data[end + 4 :]
+        if head.status < 200 and head.status != 101:
+            # 100 Continue, 102, 103: not the answer yet (RFC 9110 section 15.2).
+            self._buffer = b""
+            if rest:
+                self._read_head(rest)
+            return
+        self._buffer = rest
+        self._framing = head.framing
+        self._reusable = head.keep_alive
+        waiting, self._head = self._head, None
+        if waiting is not None:
+            waiting.set(head)
+        if self._receiver is None and self.busy and self.tunnel is None and not self.transport.is_closing():
+            self.pause()
+
+    def _feed(self, data: bytes) -> None:
+        framing, receiver = self._framing, self._receiver
+        if framing is None or receiver is None:
+            self.abort()
+            return
+        try:
+            rest = framing.feed(data, receiver)
+        except FramingError as exc:
+            self.fail(UpstreamError("invalid", str(exc)))
+            return
+        if rest is not None:
+            self._finish(rest)
+        elif type(framing) is Length and framing.left == 0:
+            self._finish(b"")
+
+    def _finish(self, rest: bytes) -> None:
+        receiver, self._receiver = self._receiver, None
+        self._buffer = b""
+        if self._reusable and not rest and self.upload is None:
+            self.busy = False
+            self.pool.give_back(self)
+        else:
+            self.transport.abort()
+            self.pool.forget(self)
+        if receiver is not None:
+            receiver.end()
+
+    def _close_body(self, receiver: Receiver, exc: Exception | None) -> None:
+        try:
+            if exc is not None or self._framing is None:
+                raise FramingError(f"connection lost: {exc}")
+            self._framing.close()
+        except FramingError as error:
+            receiver.broken(UpstreamError("broken", str(error)))
+        else:
+            receiver.end()
+
+
+__all__ = ["Connection", "Head", "Receiver", "UpstreamError"]

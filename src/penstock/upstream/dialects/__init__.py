@@ -1,0 +1,1 @@
+"""Dialects: how each family of protocols writes its errors and keeps a silent stream alive."""

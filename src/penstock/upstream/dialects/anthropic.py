@@ -1,0 +1,43 @@
+"""The dialect of Anthropic: messages, token counts, and the old text completions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.kit.errors import PenstockError
+from penstock.upstream.dialects.text import clean, event
+
+_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+class AnthropicDialect:
+    """`{"type": "error", "error": {"type", "message"}, "request_id"}`."""
+
+    name = "anthropic"
+    keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+    def error(self, exc: PenstockError, request_id: str) -> bytes:
+        """The JSON body of an error."""
+        return msgspec.json.encode(_body(exc, request_id))
+
+    def stream_error(self, exc: PenstockError, request_id: str) -> bytes:
+        """The `error` event that ends a stream."""
+        return event("error", _body(exc, request_id))
+
+
+def _body(exc: PenstockError, request_id: str) -> dict[str, object]:
+    kind = _TYPES.get(exc.status, "api_error" if exc.status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": clean(exc.message)}, "request_id": request_id}
+
+
+DIALECT = AnthropicDialect()

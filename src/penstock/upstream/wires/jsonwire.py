@@ -1,0 +1,74 @@
+"""What the wires have in common whose request is a JSON object that names a model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from penstock.kit.errors import PenstockError
+from penstock.kit.jsonfield import Field
+from penstock.upstream.dialects import openai
+from penstock.upstream.usage import Usage
+from penstock.upstream.wires import asks, estimate
+from penstock.upstream.wires.answers import Reader
+from penstock.upstream.wires.asks import Scalar
+from penstock.upstream.wires.openai_usage import Answer, Kind, normalised
+from penstock.upstream.wires.wire import Ask, Dialect
+
+MODEL = Field("model")
+
+
+class Fields(msgspec.Struct, gc=False):
+    """What most wires read of a request. `cap` goes by other names on some."""
+
+    model: Scalar = None
+    stream: Scalar = None
+    cap: Scalar = msgspec.field(default=None, name="max_tokens")
+
+
+class JsonWire:
+    """The parts of a `Wire` that are the same for most. Answers are read as OpenAI writes them."""
+
+    dialect: Dialect = openai.DIALECT
+    paths: ClassVar[tuple[str, ...]] = ()
+    accepts_forms: ClassVar[bool] = False
+    fields: ClassVar[msgspec.json.Decoder[Fields]] = msgspec.json.Decoder(Fields)
+    reads: ClassVar[Kind] = "text"
+    """What kind of token the input is where the answer does not say."""
+    writes: ClassVar[Kind] = "text"
+    """What kind of token the output is where the answer does not say."""
+
+    _answer: ClassVar[Reader[Answer]] = Reader(Answer)
+
+    def peek(self, body: bytes) -> Ask:
+        """Learn the facts from a JSON body."""
+        fields = asks.read_fields(self.fields, body)
+        return Ask(
+            model=asks.model_of(fields.model),
+            stream=asks.flag(fields.stream, "stream"),
+            output_cap=asks.cap(fields.cap),
+            input_size=asks.text_size(body),
+        )
+
+    def peek_form(self, fields: dict[str, str], size_bytes: int) -> Ask:
+        """Refuse: this wire takes no forms."""
+        raise PenstockError("invalid_json", "The body must be a JSON object with content-type application/json, not a form.")
+
+    def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
+        """The body with the model renamed."""
+        return body if model is None or model == ask.model else MODEL.replaced(body, msgspec.json.encode(model))
+
+    def read(self, body: bytes, ask: Ask) -> tuple[Usage, bool]:
+        """The usage of a plain answer."""
+        answer = self._answer.read(body)
+        figures = answer.figures if answer is not None else None
+        if answer is not None and figures is not None:
+            return normalised(figures, answer.service_tier, reads=self.reads, writes=self.writes), False
+        if answer is not None and answer.failed:
+            return Usage(calls=0), False
+        return self.guess(ask, len(body)), True
+
+    def guess(self, ask: Ask, answer_bytes: int) -> Usage:
+        """The usage of an answer that does not state it."""
+        return estimate.plain(ask, answer_bytes)

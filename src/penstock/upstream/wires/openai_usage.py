@@ -1,0 +1,173 @@
+"""Usage as OpenAI and its many imitators write it, and how it becomes ours.
+
+`prompt_tokens` (chat, completions, embeddings) and `input_tokens` (everything newer) contain what was read from and
+written to the cache, audio and images; `completion_tokens` and `output_tokens` contain reasoning and audio. The details
+say how much. Source: the published types of the official SDK; names other vendors use are marked.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from penstock.upstream.usage import Usage
+from penstock.upstream.wires.answers import Count, tier
+
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("calls", "service_tier"))
+
+Kind = Literal["text", "audio", "image"]
+
+
+class CachedDetails(msgspec.Struct, gc=False):
+    """What kinds of tokens were read from the cache (realtime)."""
+
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+
+
+class WriteDetails(msgspec.Struct, gc=False):
+    """How long written tokens stay in the cache."""
+
+    ttl_12h_tokens: Count | None = None
+
+
+class InputDetails(msgspec.Struct, gc=False):
+    """What the input consists of."""
+
+    cached_tokens: Count | None = None
+    cached_tokens_details: CachedDetails | None = None
+    cache_write_tokens: Count | None = None
+    cache_write_tokens_details: WriteDetails | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+
+
+class OutputDetails(msgspec.Struct, gc=False):
+    """What the output consists of."""
+
+    reasoning_tokens: Count | None = None
+    text_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+
+
+class Figures(msgspec.Struct, gc=False):
+    """A `usage` object. The same thing has several names, by endpoint."""
+
+    prompt_tokens: Count | None = None
+    input_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+    prompt_tokens_details: InputDetails | None = None
+    input_tokens_details: InputDetails | None = None
+    input_token_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+    output_token_details: OutputDetails | None = None
+    seconds: float | None = None
+    prompt_cache_hit_tokens: Count | None = None
+    """DeepSeek's name for cached tokens."""
+    cached_tokens: Count | None = None
+    """Moonshot's name for them."""
+
+    @property
+    def stated(self) -> bool:
+        """Whether it says anything."""
+        return (self.prompt_tokens, self.input_tokens, self.completion_tokens, self.output_tokens, self.seconds) != (None,) * 5
+
+
+class Answer(msgspec.Struct, gc=False):
+    """The fields of an answer that we read."""
+
+    usage: Figures | None = None
+    service_tier: Any = None
+    error: Any = None
+
+    @property
+    def figures(self) -> Figures | None:
+        """The usage, if it says anything."""
+        return self.usage if self.usage is not None and self.usage.stated else None
+
+    @property
+    def failed(self) -> bool:
+        """It is an error, and nothing was consumed that the provider would name."""
+        return bool(self.error) and self.figures is None
+
+
+_NO_INPUT = InputDetails()
+_NO_OUTPUT = OutputDetails()
+
+
+def normalised(figures: Figures, service_tier: Any = None, *, reads: Kind = "text", writes: Kind = "text") -> Usage:
+    """`figures` as `Usage`. `reads` and `writes` are the kinds of token that are meant where no details are given."""
+    usage = Usage(service_tier=tier(service_tier))
+    _take_input(usage, figures, reads)
+    _take_output(usage, figures, writes)
+    if figures.seconds is not None and 0 < figures.seconds < math.inf:
+        usage.audio_seconds = math.ceil(figures.seconds)
+    return usage
+
+
+def _take_input(usage: Usage, figures: Figures, reads: Kind) -> None:
+    total = figures.input_tokens if figures.prompt_tokens is None else figures.prompt_tokens
+    total = total or 0
+    details = figures.prompt_tokens_details or figures.input_tokens_details or figures.input_token_details
+    if details is None:
+        if reads == "audio":
+            usage.input_audio_tokens = total
+        else:
+            usage.cache_read_tokens = min(total, figures.prompt_cache_hit_tokens or figures.cached_tokens or 0)
+            usage.input_tokens = total - usage.cache_read_tokens
+        return
+    cached = min(total, details.cached_tokens or figures.prompt_cache_hit_tokens or figures.cached_tokens or 0)
+    audio = min(total, details.audio_tokens or 0)
+    image = min(total, details.image_tokens or 0)
+    if details.cached_tokens_details is not None:
+        cached_audio = min(cached, audio, details.cached_tokens_details.audio_tokens or 0)
+        usage.cache_audio_read_tokens = cached_audio
+        audio -= cached_audio
+        image -= min(image, cached - cached_audio, details.cached_tokens_details.image_tokens or 0)
+        cached -= cached_audio
+    written = min(total, details.cache_write_tokens or 0)
+    lasting = min(written, (details.cache_write_tokens_details or WriteDetails()).ttl_12h_tokens or 0) if written else 0
+    usage.cache_read_tokens = cached
+    usage.cache_write_5m_tokens = written - lasting
+    usage.cache_write_1h_tokens = lasting
+    usage.input_audio_tokens = audio
+    usage.input_image_tokens = image
+    usage.input_tokens = max(0, total - cached - usage.cache_audio_read_tokens - written - audio - image)
+
+
+def _take_output(usage: Usage, figures: Figures, writes: Kind) -> None:
+    total = figures.output_tokens if figures.completion_tokens is None else figures.completion_tokens
+    total = total or 0
+    details = figures.completion_tokens_details or figures.output_tokens_details or figures.output_token_details
+    if details is None:
+        if writes == "image":
+            usage.output_image_tokens = total
+        elif writes == "audio":
+            usage.output_audio_tokens = total
+        else:
+            usage.output_tokens = total
+        return
+    reasoning = details.reasoning_tokens or 0
+    if reasoning and figures.total_tokens == (figures.prompt_tokens or 0) + total + reasoning:
+        total += reasoning  # xAI counts it outside `completion_tokens`
+    usage.output_audio_tokens = min(total, details.audio_tokens or 0)
+    usage.output_image_tokens = min(total - usage.output_audio_tokens, details.image_tokens or 0)
+    usage.output_tokens = total - usage.output_audio_tokens - usage.output_image_tokens
+    usage.reasoning_tokens = min(reasoning, usage.output_tokens)
+
+
+def added(total: Usage | None, more: Usage) -> Usage:
+    """Both together, as one: for wires whose figures are each for a part of the answer."""
+    if total is None:
+        return more
+    for name in _COUNTS:
+        setattr(more, name, getattr(more, name) + getattr(total, name))
+    more.calls += total.calls
+    return more

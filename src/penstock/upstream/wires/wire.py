@@ -1,0 +1,103 @@
+"""What a wire is: a protocol as it is on the wire, and how the few facts we need are read from its bytes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar, Protocol
+
+import msgspec
+
+from penstock.kit.errors import PenstockError
+from penstock.upstream.usage import Usage
+
+
+class Ask(msgspec.Struct, gc=False):
+    """The facts learned from a request body. `model` is None where the protocol names none."""
+
+    model: str | None = None
+    stream: bool = False
+    output_cap: int | None = None
+    """The caller's own bound on output tokens (`max_tokens` and its kin), times `n` where the wire has one."""
+    input_size: int = 0
+    """Bytes of the body that the input is estimated from, 4 to a token; base64 and files count as a 64th of their size."""
+    hides_usage: bool = False
+    """The stream's usage chunk was asked for by us and must not be shown to the client."""
+    quantity: Usage | None = None
+    """What is already known to be consumed whatever the answer says (characters to speak, images asked for)."""
+
+
+class Verdict(IntEnum):
+    """What to do with one event of a stream."""
+
+    PASS = 0
+    """Forward it."""
+    HIDE = 1
+    """Do not show it to the client."""
+    LAST = 2
+    """It tells the client that the answer is complete: hold it, and all after it, until the charge is durable."""
+
+
+class StreamMeter(Protocol):
+    """Reads one streamed answer, in constant memory.
+
+    The relay forwards bytes and calls `event` only for events that contain one of `marks`; events without a mark
+    are only counted by size through `skip`. An event is one SSE event, `data:` lines and all, without its final
+    blank line.
+    """
+
+    marks: tuple[bytes, ...]
+
+    def event(self, event: bytes) -> Verdict:
+        """Learn from an event that contains a mark."""
+
+    def skip(self, size_bytes: int, events: int) -> None:
+        """Count events that were forwarded unread, for the estimate if the stream breaks off."""
+
+    def usage(self) -> tuple[Usage, bool]:
+        """The usage, and whether it is estimated (True when the provider's own figures did not arrive)."""
+
+
+class Dialect(Protocol):
+    """How a family of protocols writes errors, and keeps a silent stream alive."""
+
+    name: str
+
+    def error(self, exc: PenstockError, request_id: str) -> bytes:
+        """The JSON body of an error."""
+
+    def stream_error(self, exc: PenstockError, request_id: str) -> bytes:
+        """The SSE event (or events) that ends a stream that has begun, blank line included."""
+
+    keep_alive: bytes
+    """What may be sent between two events of a silent stream so that clients do not give up."""
+
+
+class Wire(Protocol):
+    """One protocol. Instances are stateless and shared; one module of this package each, found by discovery."""
+
+    name: ClassVar[str]
+    dialect: Dialect
+    paths: ClassVar[tuple[str, ...]]
+    """Normalised paths, POST only, e.g. "/v1/chat/completions"."""
+    accepts_forms: ClassVar[bool]
+    """Bodies may be multipart or url-encoded forms; then `peek_form` is used."""
+
+    def peek(self, body: bytes) -> Ask:
+        """Learn the facts from a JSON body. Raises `PenstockError("invalid_json" | "missing_model")`."""
+
+    def peek_form(self, fields: dict[str, str], size_bytes: int) -> Ask:
+        """Learn the facts from the plain fields of a form."""
+
+    def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
+        """The body to send: `body` itself unless the model is to be renamed to `model` or usage must be asked for.
+
+        Only what changes is changed; every other byte and the order of the fields stay.
+        """
+
+    def meter(self, ask: Ask) -> StreamMeter:
+        """A reader for one streamed answer."""
+
+    def read(self, body: bytes, ask: Ask) -> tuple[Usage, bool]:
+        """The usage of a whole plain answer, and whether it is estimated. Never raises: a body that cannot be
+        read is estimated by its size. For long answers the relay passes only the last bytes.
+        """

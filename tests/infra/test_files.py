@@ -1,0 +1,24 @@
+"""Private directories and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock.infra.files import private_dir, private_file
+
+
+def test_private_dir(tmp_path: Path) -> None:
+    assert private_dir(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_existing_directory_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+    assert private_dir(tmp_path / "open").stat().st_mode & 0o777 == 0o755
+
+
+def test_private_file(tmp_path: Path) -> None:
+    path = private_file(tmp_path / "made" / "file")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.write_text("kept")
+    assert private_file(path).read_text() == "kept"

@@ -1,0 +1,96 @@
+"""Migrations: they agree with the models, run once however many start, and leave private files."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+import penstock
+from penstock.infra import schema
+from penstock.infra.database import Base, Database
+
+
+def import_models() -> None:
+    """Import every module that defines tables, so that the metadata is whole."""
+    importlib.import_module("penstock.infra.revisions")
+    for models in Path(penstock.__path__[0]).glob("*/models.py"):
+        importlib.import_module(f"penstock.{models.parent.name}.models")
+
+
+def differences(connection: Connection) -> list[str]:
+    """What the models have and the database has not, and the other way round, for domains that exist."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return [str(found) for found in compare_metadata(context, Base.metadata) if not _of_missing_domain(found)]
+
+
+def _of_missing_domain(found: object) -> bool:
+    kind, thing = (found[0], found[1]) if isinstance(found, tuple) else ("", None)
+    table = thing.table if kind == "remove_index" else thing
+    return kind in ("remove_table", "remove_index") and table.name not in Base.metadata.tables
+
+
+async def test_migrations_and_models_agree(database: Database) -> None:
+    import_models()
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_tables_of_the_first_migration(database: Database) -> None:
+    async with database.engine.connect() as connection:
+        names = await connection.run_sync(lambda bare: set(inspect(bare).get_table_names()))
+    assert names == {"alembic_version", "key", "charge", "record", "record_segment", "revision"}
+
+
+async def test_migrate_once(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    try:
+        assert await schema.current(database) is None
+        assert await schema.migrate(database) is True
+        assert await schema.current(database) == schema.head()
+        assert await schema.migrate(database) is False
+    finally:
+        await database.close()
+
+
+async def test_many_processes_migrate_at_once(empty_database_url: str) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from penstock.infra import schema\n"
+        "from penstock.infra.database import Database\n"
+        "sys.stdin.readline()\n"
+        "asyncio.run(schema.migrate(Database(sys.argv[1])))\n"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, empty_database_url, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    outcomes = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    assert [(process.returncode, stderr) for process, (_, stderr) in zip(processes, outcomes, strict=True)] == [(0, b"")] * 3
+
+
+async def test_a_newer_database_is_refused(database: Database) -> None:
+    async with database.session() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ValueError, match="9999"):
+        await schema.migrate(database)
+
+
+async def test_sqlite_files_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "penstock.db"
+    database = Database(f"sqlite:///{path}")
+    await schema.migrate(database)
+    async with database.session(read_only=True) as session:
+        assert await session.scalar(text("PRAGMA journal_mode")) == "wal"
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+        assert modes == dict.fromkeys(("penstock.db", "penstock.db-wal", "penstock.db-shm"), 0o600)
+    await database.close()
+    assert path.parent.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,235 @@
+"""The key ring: what is found without the database, what is looked up, and how soon changes are seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from penstock.infra.database import Database
+from penstock.keys.door import Caller, KeyRing, Recent
+from penstock.keys.service import Keys
+from penstock.kit import tokens
+from penstock.kit.errors import PenstockError
+
+
+@pytest.fixture
+async def ring(database: Database, clock: Any) -> AsyncIterator[KeyRing]:
+    """A ring that follows changes."""
+    made = KeyRing(database, now_ms=clock)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def still_ring(database: Database, clock: Any) -> AsyncIterator[KeyRing]:
+    """A ring that follows nothing: it forgets only by its bounds."""
+    made = KeyRing(database, now_ms=clock)
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def queries(database: Database) -> list[str]:
+    """The statements about keys that the ring's database has executed."""
+    seen: list[str] = []
+
+    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT") and "old_digest" in statement:
+            seen.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", executed)
+    return seen
+
+
+async def refusal(ring: KeyRing, token: str) -> str:
+    with pytest.raises(PenstockError) as refused:
+        await ring.look_up(token.encode())
+    assert refused.value.status == 401
+    return refused.value.code
+
+
+async def until(ring: KeyRing, token: str, expected: str | None) -> None:
+    """Wait until asking for the token answers with this refusal, or with a caller."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await ring.look_up(token.encode())
+                code = None
+            except PenstockError as refused:
+                code = refused.code
+            if code == expected:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_look_up_then_find(still_ring: KeyRing, keys: Keys, clock: Any, queries: list[str]) -> None:
+    key, token = await keys.create("me", models=["gpt-*"], expires_at_ms=clock.ms + 10, record=True)
+    assert still_ring.find(token.encode()) is None
+    caller = await still_ring.look_up(token.encode())
+    assert caller == Caller(key.id, "me", ("gpt-*",), True, clock.ms + 10)
+    assert still_ring.find(token.encode()) is caller
+    assert await still_ring.look_up(token.encode()) is caller
+    assert len(queries) == 1
+
+
+async def test_unknown_keys_are_asked_for_once(still_ring: KeyRing, queries: list[str]) -> None:
+    token = tokens.make_token()
+    for _ in range(3):
+        assert await refusal(still_ring, token) == "invalid_key"
+    assert len(queries) == 1
+    with pytest.raises(PenstockError):
+        still_ring.find(token.encode())
+
+
+@pytest.mark.parametrize("token", ["", "sk-...", "sk-" + "a" * 48, "x" * 10_000])
+async def test_implausible_keys_are_never_asked_for(still_ring: KeyRing, queries: list[str], token: str) -> None:
+    with pytest.raises(PenstockError) as refused:
+        still_ring.find(token.encode())
+    assert refused.value.code == "invalid_key"
+    assert await refusal(still_ring, token) == "invalid_key"
+    assert queries == []
+
+
+async def test_many_who_ask_for_one_key_share_a_query(still_ring: KeyRing, keys: Keys, queries: list[str]) -> None:
+    token = (await keys.create("me")).token.encode()
+    queries.clear()
+    callers = await asyncio.gather(*(still_ring.look_up(token) for _ in range(50)))
+    assert len({id(caller) for caller in callers}) == 1
+    assert len(queries) == 1
+
+
+async def test_a_flood_of_unknown_keys_is_asked_for_in_batches(still_ring: KeyRing, queries: list[str]) -> None:
+    made = [tokens.make_token().encode() for _ in range(1000)]
+    answers = await asyncio.gather(*(still_ring.look_up(token) for token in made), return_exceptions=True)
+    assert {answer.code for answer in answers if isinstance(answer, PenstockError)} == {"invalid_key"}
+    assert len(queries) <= 6
+
+
+async def test_one_who_gives_up_does_not_disturb_the_others(still_ring: KeyRing, keys: Keys) -> None:
+    token = (await keys.create("me")).token.encode()
+    waiting = [asyncio.ensure_future(still_ring.look_up(token)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    assert [(await one).name for one in waiting[1:]] == ["me", "me"]
+
+
+async def test_disabled(still_ring: KeyRing, keys: Keys) -> None:
+    token = (await keys.create("me")).token
+    await keys.disable("me")
+    assert await refusal(still_ring, token) == "key_disabled"
+
+
+async def test_expiry_is_checked_against_the_clock(still_ring: KeyRing, keys: Keys, clock: Any, queries: list[str]) -> None:
+    token = (await keys.create("me", expires_at_ms=clock.ms + 10)).token
+    await still_ring.look_up(token.encode())
+    clock.ms += 9
+    assert still_ring.find(token.encode())
+    clock.ms += 1
+    assert await refusal(still_ring, token) == "key_expired"
+    with pytest.raises(PenstockError):
+        still_ring.find(token.encode())
+    clock.ms -= 5
+    assert still_ring.find(token.encode())
+    assert len(queries) == 1
+
+
+async def test_an_expired_key_is_refused_when_looked_up(still_ring: KeyRing, keys: Keys, clock: Any) -> None:
+    token = (await keys.create("me", expires_at_ms=clock.ms + 10)).token
+    clock.ms += 10
+    assert await refusal(still_ring, token) == "key_expired"
+
+
+async def test_the_old_token_in_its_grace(still_ring: KeyRing, keys: Keys, clock: Any) -> None:
+    old = (await keys.create("me", expires_at_ms=clock.ms + 90_000)).token
+    new = (await keys.rotate("me", grace_s=60)).token
+    assert (await still_ring.look_up(old.encode())).expires_at_ms == clock.ms + 60_000
+    assert (await still_ring.look_up(new.encode())).expires_at_ms == clock.ms + 90_000
+    clock.ms += 60_000
+    assert await refusal(still_ring, old) == "key_expired"
+    assert still_ring.find(new.encode())
+
+
+async def test_a_rotated_token_dies_at_once(still_ring: KeyRing, keys: Keys) -> None:
+    old = (await keys.create("me")).token
+    await keys.rotate("me")
+    assert await refusal(still_ring, old) == "invalid_key"
+
+
+async def test_a_deleted_key_is_unknown(still_ring: KeyRing, keys: Keys) -> None:
+    token = (await keys.create("me")).token
+    await keys.delete("me")
+    assert await refusal(still_ring, token) == "invalid_key"
+
+
+async def test_changes_by_others_are_seen(ring: KeyRing, keys: Keys) -> None:
+    token = (await keys.create("me")).token
+    await until(ring, token, None)
+    await keys.disable("me")
+    await until(ring, token, "key_disabled")
+    await keys.enable("me")
+    await until(ring, token, None)
+    await keys.delete("me")
+    await until(ring, token, "invalid_key")
+
+
+async def test_a_key_made_after_it_was_refused_is_accepted(ring: KeyRing, keys: Keys) -> None:
+    token = tokens.make_token()
+    await until(ring, token, "invalid_key")
+    await keys.create("me", token=token)
+    await until(ring, token, None)
+
+
+async def test_what_was_read_before_a_change_is_not_kept(still_ring: KeyRing, keys: Keys, database: Database) -> None:
+    token = (await keys.create("me")).token.encode()
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *_: still_ring._forget())
+    assert (await still_ring.look_up(token)).name == "me"
+    assert still_ring.find(token) is None
+
+
+async def test_when_the_database_is_away(still_ring: KeyRing, keys: Keys, elsewhere: Database, outage: Any) -> None:
+    known = (await keys.create("known")).token
+    unseen = (await keys.create("unseen")).token
+    await still_ring.look_up(known.encode())
+    await elsewhere.close()
+    async with outage():
+        assert still_ring.find(known.encode())
+        with pytest.raises(PenstockError) as refused:
+            await still_ring.look_up(unseen.encode())
+        assert (refused.value.code, refused.value.status) == ("overloaded", 503)
+        assert refused.value.retry_after_s
+    assert (await still_ring.look_up(unseen.encode())).name == "unseen"
+
+
+async def test_refused_keys_are_bounded(database: Database, queries: list[str]) -> None:
+    ring = KeyRing(database, unknown_limit=10)
+    made = [tokens.make_token() for _ in range(40)]
+    for token in made:
+        assert await refusal(ring, token) == "invalid_key"
+    assert len(ring._refused) <= 10
+    with pytest.raises(PenstockError):
+        ring.find(made[-1].encode())
+    assert ring.find(made[0].encode()) is None
+    await ring.stop()
+
+
+def test_recent_keeps_what_is_used() -> None:
+    recent: Recent[int] = Recent(10)
+    recent.put(b"used", 1)
+    for number in range(100):
+        recent.put(b"%d" % number, number)
+        assert recent.get(b"used") == 1
+        assert len(recent) <= 10
+    assert recent.get(b"0") is None
+    recent.clear()
+    assert (len(recent), recent.get(b"used")) == (0, None)
+
+
+def test_allows() -> None:
+    assert Caller(None, "", None, False, None).allows("anything")
+    limited = Caller("key_1", "me", ("gpt-4o*", "claude-?"), False, None)
+    assert [limited.allows(model) for model in ("gpt-4o-mini", "claude-3", "claude-33", "o1", "")] == [True, True, False, False, False]
