@@ -21,7 +21,7 @@ import uvloop
 
 CONNECTING = 64
 """Connections that are opened at the same time."""
-MESSAGES = '[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"Write a short poem about rivers."}]'
+MESSAGES = '[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"Write a poem about rivers. [{}]"}}]'
 
 
 @dataclass
@@ -170,7 +170,7 @@ def run_slow(plan: Plan, rate: int) -> dict[str, float]:
 def planned(url: str, key: str, shape: str) -> Plan:
     """The plan for one shape of stream."""
     parts = urlsplit(url)
-    body = f'{{"model":"gpt-4o","messages":{MESSAGES},"temperature":0.7,"stream":true,"user":"{shape}"}}'
+    body = f'{{"model":"gpt-4o","messages":{MESSAGES.format(shape)},"temperature":0.7,"stream":true}}'
     head = (
         f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
         f"x-portkey-provider: openai\r\nx-portkey-custom-host: http://127.0.0.1:9100/v1\r\ncontent-length: {len(body)}\r\n\r\n"

@@ -1,11 +1,12 @@
--- One chat request, again and again: wrk -s load.lua URL -- KEY [stream shape, or "body" and a size in bytes]
+-- One chat request, again and again: wrk -s load.lua URL -- KEY [body BYTES | stream SHAPE]
 function init(args)
-  local key, shape, size = args[1], args[2], args[3]
+  local key, shape, what = args[1], args[2], args[3]
   local text = "Write a short poem about rivers and gates, please, in four lines with rhyme."
-  if shape == "body" then text = string.rep("All work and no play makes a dull gate. ", math.floor(size / 40)) end
+  if shape == "stream" then text = text .. " [" .. what .. "]" end
+  if shape == "body" then text = string.rep("All work and no play makes a dull gate. ", math.floor(what / 40)) end
   local body = '{"model":"gpt-4o","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"'
     .. text .. '"}],"temperature":0.7'
-  if shape and shape ~= "body" then body = body .. ',"stream":true,"user":"' .. shape .. '"' end
+  if shape == "stream" then body = body .. ',"stream":true' end
   wrk.method = "POST"
   wrk.body = body .. "}"
   wrk.headers["content-type"] = "application/json"

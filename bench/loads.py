@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from programs import HERE, Program
@@ -96,18 +98,24 @@ def slow_reader_kb(program: Program, shape: str, rate: int) -> int:
 
 
 def idle_stream_kb(program: Program, clients: int) -> float:
-    """The resident memory of the program per stream that is open and silent."""
-    before_kb = program.resident_kb()
+    """The resident memory of the program per stream that is open and silent: that of the second `clients`, beside the first."""
+    with _open_streams(program, clients):
+        before_kb = program.resident_kb()
+        with _open_streams(program, clients):
+            return (program.resident_kb() - before_kb) / clients
+
+
+@contextmanager
+def _open_streams(program: Program, clients: int) -> Iterator[None]:
     command = [sys.executable, str(HERE / "client.py"), "idle", program.url, program.key, "--shape", "n1d60", "--clients", str(clients)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
         opened = json.loads(client.stdout.readline())["open"]
+        if opened != clients:
+            raise SystemExit(f"{program.name}: only {opened} of {clients} idle streams could be opened")
         time.sleep(1)
-        rise_kb = program.resident_kb() - before_kb
+        yield
         client.communicate()
-    if opened != clients:
-        raise SystemExit(f"{program.name}: only {opened} of {clients} idle streams could be opened")
-    return rise_kb / clients
 
 
 def _client(what: str, program: Program, shape: str, *options: str) -> dict[str, float]:

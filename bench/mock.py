@@ -2,9 +2,9 @@
 
     mock.py PORT
 
-The request's "user" field shapes a stream: "n64d0.02" is 64 events, 20 ms apart, the first at once; "n100" is 100 events as fast as
-they are taken; "n50000s4000" is 50,000 events of 4,000 bytes each. A perfect paced stream of n events lasts n x d seconds: what a
-client sees beyond that is the gateway's.
+A word in square brackets anywhere in the request shapes a stream: [n64d0.02] is 64 events, 20 ms apart, the first at once; [n100] is 100
+events as fast as they are taken; [n50000s4000] is 50,000 events of 4,000 bytes each. A perfect paced stream of n events lasts n x d
+seconds: what a client sees beyond that is the gateway's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ USAGE = (
     '"total_tokens":119}}\n\ndata: [DONE]\n\n'
 )  # fmt: skip
 MODELS = '{"object":"list","data":[{"id":"gpt-4o","object":"model","created":1,"owned_by":"mock"}]}'
-SHAPE = re.compile(rb'"user":\s*"n(\d+)(?:d([\d.]+))?(?:s(\d+))?"')
+SHAPE = re.compile(rb"\[n(\d+)(?:d([\d.]+))?(?:s(\d+))?\]")
 STREAMS = re.compile(rb'"stream":\s*true')
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -42,6 +44,8 @@ class Program:
 
     def start(self, logs: Path, *, within_s: float = 30) -> None:
         """Start it, and return once it answers a chat request with 200. Raises SystemExit with the end of its log if it does not."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            raise SystemExit(f"{self.name} needs port {self.port}, and something listens there already")
         log = logs / f"{self.name}.log"
         with log.open("wb") as out:
             self.process = subprocess.Popen(

@@ -67,6 +67,9 @@ class Report:
         """Both tables."""
         print(f"\n{'load':10} {'program':14} {'requests/s':>10} {'CPU us':>9} {'x nginx':>8} {'p50 ms':>9} {'p99 ms':>9} {'failed':>6}")
         for load, program in self.runs:
+            if not self.middle(load, program, "requests"):
+                print(f"{load:10} {program:14} {'answered none':>10} {self.failed(load, program):50}")
+                continue
             values = [self.middle(load, program, what) for what in ("per_s", "cpu_us", "p50_s", "p99_s")]
             times = f"{self.times_nginx(load, program):8.2f}" if self.runs.get((load, "nginx")) else " " * 8
             print(

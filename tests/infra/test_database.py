@@ -76,7 +76,7 @@ async def test_a_file_that_vanished_is_not_made_again(tmp_path: Path) -> None:
         async with database.session() as session:
             await session.execute(text("SELECT 1"))
     await database.close()
-    assert not (tmp_path / "gone.db").exists()  # noqa: ASYNC240  a test may wait
+    assert not (tmp_path / "gone.db").exists()
 
 
 async def test_a_path_with_odd_characters(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ async def test_many_processes_migrate_at_once(empty_database_url: str) -> None:
 async def test_a_newer_database_is_refused(database: Database) -> None:
     async with database.session() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(ValueError, match="9999"):
+    with pytest.raises(schema.NewerDatabaseError, match="9999"):
         await schema.migrate(database)
 
 

@@ -14,6 +14,7 @@ from penstock.keys.door import Caller, KeyRing, Recent
 from penstock.keys.service import Keys
 from penstock.kit import tokens
 from penstock.kit.errors import PenstockError
+from penstock.kit.walker import Walker
 
 
 @pytest.fixture
@@ -116,6 +117,20 @@ async def test_one_who_gives_up_does_not_disturb_the_others(still_ring: KeyRing,
     await asyncio.sleep(0)
     waiting[0].cancel()
     assert [(await one).name for one in waiting[1:]] == ["me", "me"]
+
+
+async def test_a_walk_may_look_up(still_ring: KeyRing, keys: Keys) -> None:
+    """The relay's walks are no tasks: what only works in one must not be needed."""
+    token = (await keys.create("me")).token.encode()
+    names: list[str] = []
+    ended = asyncio.get_running_loop().create_future()
+
+    async def walk() -> None:
+        names.append((await still_ring.look_up(token)).name)
+
+    Walker(walk(), ended.set_result).start()
+    assert await ended is None
+    assert names == ["me"]
 
 
 async def test_disabled(still_ring: KeyRing, keys: Keys) -> None:

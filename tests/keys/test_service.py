@@ -126,6 +126,15 @@ async def test_rotate(keys: Keys, clock: Any) -> None:
     assert third.key.last_four == third.token[-4:]
 
 
+async def test_rotate_with_a_new_expiry(keys: Keys, clock: Any) -> None:
+    await keys.create("me", expires_at_ms=clock.ms + 10)
+    clock.ms += 20
+    assert (await keys.rotate("me")).key.expires_at_ms == clock.ms - 10
+    assert (await keys.rotate("me", expires_at_ms=clock.ms + 10)).key.expires_at_ms == clock.ms + 10
+    with pytest.raises(PenstockError, match="already passed"):
+        await keys.rotate("me", expires_at_ms=clock.ms)
+
+
 async def test_rotations_at_once_leave_one_token(keys: Keys) -> None:
     await keys.create("me")
     made = await asyncio.gather(*(keys.rotate("me", grace_s=60) for _ in range(3)))

@@ -50,11 +50,12 @@ def test_a_value_on_the_edge_of_a_bucket_is_in_it_and_the_last_bucket_has_no_end
     assert page["penstock_overhead_seconds_count",] == 2
 
 
-def test_an_exchange_without_an_answer_counts_neither_first_byte_nor_tokens():
+def test_what_was_not_measured_is_not_counted():
     metrics = Metrics()
-    metrics.exchange_ended("chat", 502, "upstream_error", 90, 0, None, 0)
+    metrics.exchange_ended("chat", 502, "upstream_error", 0, 0, None, 0)
     metrics.refused("upstream_refused")
     page = samples(metrics.page())
+    assert page["penstock_overhead_seconds_count",] == 0
     assert page["penstock_first_byte_seconds_count",] == 0
     assert page["penstock_tokens_total", "input"] == 0
     assert page["penstock_refused_total", "upstream_refused"] == 1

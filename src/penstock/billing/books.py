@@ -50,7 +50,7 @@ class Books:
     """The writer of charges, one per process, used on the loop's thread.
 
     Charges that are posted in one pass of the loop, or while a group is being committed, are the next group; nobody
-    lingers for more. A group that the database does not take within `grace_s` goes to the journal in `folder`, and so do
+    lingers for more. A group that the database does not take within `grace_s` goes to a journal under `data`, and so do
     all later ones until the database takes one again; then the journal is replayed. Writing twice is harmless, so
     whenever it is not known whether something was committed, it is written again.
     """
@@ -59,7 +59,7 @@ class Books:
         self,
         database_url: str,
         durability: Durability,
-        folder: Path,
+        data: Path,
         *,
         grace_s: float = GRACE_S,
         queue_limit: int = QUEUE_LIMIT,
@@ -73,7 +73,7 @@ class Books:
         """Attempts that the database or the journal refused."""
         path = sqlite_path(database_url)
         self._store: Store = PostgresqlStore(database_url, durability) if path is None else SqliteStore(path, durability)
-        self._folder = folder
+        self._folder = data / "journal"
         self._syncs = durability == "power"
         self._grace_s = grace_s
         self._queue_limit = queue_limit
@@ -90,6 +90,7 @@ class Books:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
+        self._stopped = False
         self._failing = False
         self._away = False
         self._keeps = True
@@ -160,6 +161,9 @@ class Books:
         """Give the next group to the database, or to the journal while the database is away."""
         if not self._charges:
             self._idle = True
+            return
+        if self._stopped:
+            self._refuse()
             return
         charges, self._charges = self._charges[:GROUP_ROWS], self._charges[GROUP_ROWS:]
         dones, self._dones = self._dones[:GROUP_ROWS], self._dones[GROUP_ROWS:]
@@ -281,16 +285,22 @@ class Books:
             await asyncio.sleep(0.005)
 
     async def _close(self) -> None:
-        """Tell those that still wait that they wait in vain, and let go of everything."""
+        """Tell those that still wait, and will ever post, that they do so in vain, and let go of everything."""
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
-        dones = [*(done for group in self._groups for done in group.dones), *self._dones]
-        failure = PenstockError("books_unavailable", "Penstock stopped before the charge for this request was durable.")
-        self._call_soon(_tell, iter(dones), failure)
+        self._stopped = True
+        self._refuse()
         await self._store.close()
         for journal in self._journals:
             await self._on_thread(journal.close)
         self._thread.shutdown(wait=False)
+
+    def _refuse(self) -> None:
+        dones = [*(done for group in self._groups for done in group.dones), *self._dones]
+        self._groups, self._charges, self._dones = set(), [], []
+        self._idle = True
+        failure = PenstockError("books_unavailable", "Penstock stopped before the charge for this request was durable.")
+        self._call_soon(_tell, iter(dones), failure)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = spawn(work, name="books")

@@ -55,7 +55,7 @@ def _insert() -> str:
     table = ChargeRow.__table__
     names = [column.name for column in table.columns]
     arrays = (bindparam(column.name, type_=ARRAY(column.type)) for column in table.columns)
-    posted = func.unnest(*arrays).table_valued(*names, name="posted")
+    posted = func.unnest(*arrays).table_valued(*names, name="posted").render_derived()
     statement = insert(ChargeRow).from_select(names, select(*posted.c)).on_conflict_do_nothing(index_elements=["id"])
     return str(statement.compile(dialect=dialect()))  # type: ignore[no-untyped-call]
 

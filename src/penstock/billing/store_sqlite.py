@@ -44,9 +44,12 @@ class SqliteStore:
     the first commit after the log was begun again (it syncs), and everything while the disk is slow.
     """
 
-    def __init__(self, path: Path, durability: Durability) -> None:
-        self._pen = _Pen(path, durability)
-        self._eraser = _Pen(path, durability)
+    def __init__(
+        self, path: Path, durability: Durability, *, checkpoint_pages: int = CHECKPOINT_PAGES, lock_wait_s: float = LOCK_WAIT_S
+    ) -> None:
+        self._pen = _Pen(path, durability, lock_wait_s)
+        self._eraser = _Pen(path, durability, lock_wait_s)
+        self._checkpoint_pages = checkpoint_pages
         self._on_loop = durability == "process"
         self._here = False
         self._here_from_s = 0.0
@@ -75,7 +78,7 @@ class SqliteStore:
         """Commit the charges on the thread; see `Store`."""
         await asyncio.get_running_loop().run_in_executor(self._writer, self._pen.insert_patiently, charges)
         self._count(charges)
-        self._here = self._on_loop and time.perf_counter() >= self._here_from_s
+        self._here = self._on_loop and self._checkpointing is None and time.perf_counter() >= self._here_from_s
 
     async def close(self) -> None:
         """Close the file; the last one to do so writes the log back."""
@@ -90,16 +93,20 @@ class SqliteStore:
     def _count(self, charges: list[Charge]) -> None:
         """Estimate how much longer the log has become; only SQLite knows, and asking it costs more than a commit."""
         self._pages += 2 + len(charges) // 8
-        if self._pages > CHECKPOINT_PAGES and self._checkpointing is None:
+        if self._pages > self._checkpoint_pages and self._checkpointing is None:
             self._pages = 0
+            self._here = False
             self._checkpointing = spawn(self._checkpoint(), name="checkpoint")
 
     async def _checkpoint(self) -> None:
-        """Write the log back beside the commits, then begin it again between two of them."""
+        """Write the log back beside the commits, then begin it again between two of them.
+
+        All that time groups go to the thread: the file system makes writers wait while it syncs. So does the group after
+        it, which syncs the new log's header; then the way is clear again.
+        """
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._checkpointer, self._eraser.checkpoint, "PASSIVE")
-            self._here = False  # the next group syncs the new log's header, on the thread, and clears the way again
             await loop.run_in_executor(self._writer, self._eraser.checkpoint, "RESTART")
         finally:
             self._checkpointing = None
@@ -108,8 +115,9 @@ class SqliteStore:
 class _Pen:
     """A connection that is opened when first used and again after a failure. Used by one thread at a time."""
 
-    def __init__(self, path: Path, durability: Durability) -> None:
+    def __init__(self, path: Path, durability: Durability, lock_wait_s: float) -> None:
         self._path = path
+        self._lock_wait_s = lock_wait_s
         self._synchronous = "FULL" if durability == "power" else "NORMAL"
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -135,7 +143,7 @@ class _Pen:
 
     def insert_patiently(self, charges: list[Charge]) -> None:
         """Commit the charges, waiting for other processes' writes; after any other failure the file is opened afresh."""
-        until_s = time.monotonic() + LOCK_WAIT_S
+        until_s = time.monotonic() + self._lock_wait_s
         wait_s = 0.0005
         written = False
         try:

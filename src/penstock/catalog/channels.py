@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 from penstock.kit.pulse import Pulse
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 from penstock.upstream.client.pool import Limits, Pool
-from penstock.upstream.providers import PROVIDERS
+from penstock.upstream.providers import PROVIDERS, Provider
 
 
 def channels_from(settings: Settings, pulse: Pulse, demo_port: int | None) -> tuple[Channel, ...]:
     """The channels of this process, the preferred ones first.
 
     With nothing configured, OpenAI and Anthropic are reached with each client's own credential. The demo provider stands
-    in for every provider that has no credential; beside real ones it serves only models whose names begin with `demo`.
-    Raises ValueError for a base URL that is not one.
+    in for every provider that has no credential; beside real ones it serves models whose names begin with `demo`, and the
+    wires that no real one speaks. Raises ValueError for a base URL or credential that is not one.
     """
     limits = Limits(
         connect_s=settings.connect_s,
@@ -32,22 +33,24 @@ def channels_from(settings: Settings, pulse: Pulse, demo_port: int | None) -> tu
         ("anthropic", settings.anthropic_base_url, settings.anthropic_api_key),
     )
     channels: list[Channel] = []
-    demo_url = f"http://127.0.0.1:{demo_port}/v1"
 
-    def add(name: str, provider: str, url: str, secret: str | None, models: tuple[str, ...] = ("*",)) -> None:
+    def add(name: str, provider: Provider, url: str, secret: str | None, models: tuple[str, ...] = ("*",)) -> None:
         origin = Channel.origin(url)
         pool = Pool(origin, limits, pulse, tls_context(settings) if origin.secure else None)
-        channels.append(Channel(name, PROVIDERS[provider], url, pool, secret=secret, models=models))
+        channels.append(Channel(name, provider, url, pool, secret=secret, models=models))
 
+    demo, demo_url = PROVIDERS["demo"], f"http://127.0.0.1:{demo_port}/v1"
+    spoken = frozenset[str]().union(*(PROVIDERS[name].wires for name, _, secret in configured if secret))
     if demo_port is not None:
-        add("demo", "demo", demo_url, "demo", ("demo*",))
+        add("demo", demo, demo_url, "demo", ("demo*",) if spoken else ("*",))
     for name, url, secret in configured:
-        if secret is not None:
-            add(name, name, url, secret.get_secret_value())
+        if secret:
+            add(name, PROVIDERS[name], url, secret.get_secret_value())
         elif settings.transparent:
-            add(name, name, url, None)
-    if demo_port is not None:
-        add("demo-else", "demo", demo_url, "demo")
+            add(name, PROVIDERS[name], url, None)
+    if demo_port is not None and spoken and (unspoken := demo.wires - spoken):
+        # Never a wire that a real provider speaks: when that fails, an answer that is made up must not take its place.
+        add("demo-else", replace(demo, wires=unspoken), demo_url, "demo")
     return tuple(channels)
 
 

@@ -135,6 +135,11 @@ class Price:
         numerator = plain * plain_rate + read * read_rate + brief * brief_rate + long * long_rate + output * output_rate
         return (2 * numerator + self.per) // (2 * self.per)
 
+    def at_most(self, input_tokens: int, output_tokens: int) -> int:
+        """What so many tokens of text cost without cache or tiers, in nano-dollars: to hold funds before the usage is known."""
+        input_rate, _, _, _, output_rate = self.standard[0].chat
+        return min((input_tokens * input_rate + output_tokens * output_rate) // self.per + 1, MAX_NANO)
+
     def lines(self, usage: Usage) -> list[Line]:
         """The cost explained: one line per quantity that is not zero (`calls` only if they have a rate).
 

@@ -16,8 +16,10 @@ def same_secret(given: str, secret: str) -> bool:
 
 def shows_secret(request: Request, secret: str, header: str, parameter: str = "") -> bool:
     """Whether the secret is in `Authorization`, in the named header, or in the value of a query parameter, if there is one."""
-    words = request.headers.get("authorization", "").split()
-    shown = (words[-1] if words else "", request.headers.get(header, ""), parameter)
+    bearer = request.headers.get("authorization", "").strip()
+    if bearer[:7].lower() == "bearer ":
+        bearer = bearer[7:].lstrip()
+    shown = (bearer, request.headers.get(header, ""), parameter)
     # All are compared, so that the time does not tell which of them was right.
     return sum(same_secret(given, secret) for given in shown) > 0
 

@@ -20,7 +20,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _DAY_MS = 86_400_000
 
 
-class _Refused(Exception):  # noqa: N818  a refusal, not a failure
+class _Refused(Exception):
     """The words that a caller gets, with 403."""
 
 

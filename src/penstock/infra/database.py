@@ -24,7 +24,7 @@ AWAY = (exc.DisconnectionError, exc.TimeoutError, asyncpg.PostgresError, asyncpg
 """What an unreachable database raises besides the errors that SQLAlchemy wraps."""
 
 
-class DatabaseAway(Exception):  # noqa: N818  a state of the world, not a mistake
+class DatabaseAway(Exception):
     """The database could not be reached, was busy for too long, or refused us; what was asked may be tried again."""
 
 
@@ -60,7 +60,7 @@ class Database:
     """One database, opened lazily. On SQLite the file must exist: only `schema.migrate` makes it.
 
     `engine` begins transactions that may write, `reading` ones that do not; both share one pool. `path` is the
-    SQLite file, None on PostgreSQL, whose own `synchronous_commit` decides durability there.
+    SQLite file, None on PostgreSQL, where the server's own `synchronous_commit` holds for what is not a charge.
     """
 
     def __init__(self, url: str, durability: Literal["process", "power"] = "process") -> None:

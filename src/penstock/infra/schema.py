@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from alembic import command
@@ -23,9 +23,24 @@ from penstock.infra.files import private_file
 _ADVISORY_LOCK = 0x50656E73746F636B  # any number that nobody else locks
 
 
+class NewerDatabaseError(Exception):
+    """The database was migrated by a newer Penstock than this one."""
+
+
+@cache
+def _steps() -> tuple[str, ...]:
+    """The migrations this program knows, newest first."""
+    return tuple(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def head() -> str:
     """The newest migration this program knows."""
-    return ScriptDirectory.from_config(_config()).get_heads()[0]
+    return _steps()[0]
+
+
+def known(migration: str) -> bool:
+    """Whether this program knows the migration; a newer one may have made it."""
+    return migration in _steps()
 
 
 async def current(database: Database) -> str | None:
@@ -38,22 +53,18 @@ async def current(database: Database) -> str | None:
 
 
 async def migrate(database: Database) -> bool:
-    """Bring the database to `head`; True if anything had to be done. Raises DatabaseAway, and ValueError when newer than us."""
+    """Bring the database to `head`; True if anything had to be done. Raises DatabaseAway and NewerDatabaseError."""
     at = await current(database)
     if at == head():
         return False
-    if at is not None and at not in _known():
-        raise ValueError(f"the database is at migration {at}, which this version of Penstock does not know; use a newer one")
+    if at is not None and not known(at):
+        raise NewerDatabaseError(f"the database is at migration {at}, which this version of Penstock does not know; use a newer one")
     async with _alone(database), database.session() as session:
         connection = await session.connection()
         if database.path is None:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
         await connection.run_sync(_upgrade)
     return True
-
-
-def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def _config() -> Config:

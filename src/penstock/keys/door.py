@@ -106,7 +106,8 @@ class KeyRing:
         self._refused: Recent[str] = Recent(unknown_limit)
         self._asked: dict[bytes, asyncio.Future[_Verdict]] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._epoch = 0
+        self.epoch = 0
+        """How often keys have changed: whoever remembers a caller asks again when this has."""
         self._follower = Follower(database, REVISION, self._forget)
 
     async def start(self) -> None:
@@ -161,7 +162,7 @@ class KeyRing:
         """Answer what is asked, in batches: a flood of unknown keys costs one query at a time, not one each."""
         try:
             while self._asked:
-                batch, epoch = list(islice(self._asked, BATCH)), self._epoch
+                batch, epoch = list(islice(self._asked, BATCH)), self.epoch
                 try:
                     verdicts = await self._read(batch)
                 except (DatabaseAway, TimeoutError) as failure:
@@ -169,7 +170,7 @@ class KeyRing:
                     verdicts = dict.fromkeys(batch, "overloaded")
                 for digest in batch:
                     verdict = verdicts.get(digest, "invalid_key")
-                    if epoch == self._epoch:  # else it may have been read before the change
+                    if epoch == self.epoch:  # else it may have been read before the change
                         self._remember(digest, verdict)
                     self._asked.pop(digest).set_result(verdict)
         finally:
@@ -195,7 +196,7 @@ class KeyRing:
             self._refused.put(digest, verdict)
 
     def _forget(self) -> None:
-        self._epoch += 1
+        self.epoch += 1
         self._callers.clear()
         self._refused.clear()
 

@@ -55,8 +55,7 @@ class Keys:
         now_ms = self._now_ms()
         _check_name(name)
         _check_models(models)
-        if expires_at_ms is not None and expires_at_ms <= now_ms:
-            raise PenstockError("invalid_request", "The expiry has already passed.", param="expires_at_ms")
+        self._check_expiry(expires_at_ms)
         token = _token(kind) if token is None else token
         if not tokens.plausible(token.encode()):
             raise PenstockError("invalid_request", "The token has neither of the forms that tokens have here.", param="token")
@@ -114,6 +113,7 @@ class Keys:
 
         `expires_at_ms`, where given, becomes the key's expiry.
         """
+        self._check_expiry(expires_at_ms)
         made: list[str] = []
 
         def change(key: Key) -> None:
@@ -135,6 +135,10 @@ class Keys:
             key.digest = key.old_digest = key.old_until_ms = None
 
         return await self._change(ref, change)
+
+    def _check_expiry(self, expires_at_ms: int | None) -> None:
+        if expires_at_ms is not None and expires_at_ms <= self._now_ms():
+            raise PenstockError("invalid_request", "The expiry has already passed.", param="expires_at_ms")
 
     async def _change(self, ref: str, change: Callable[[Key], None]) -> Key:
         async with self._database.session() as session:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import ceil
 
 
 class Pulse:
     """Counts ticks of `every_s` and calls each sweeper once per tick.
 
     Things that can time out stamp themselves with `tick` when something happens, which costs one attribute; a sweeper
-    compares. A limit is therefore met between `limit` and `limit + every_s`.
+    compares, `tick - stamp > ticks(limit)`. A limit is therefore never met early, and at most two ticks late.
     """
 
     def __init__(self, every_s: float = 0.25) -> None:
@@ -21,7 +22,7 @@ class Pulse:
 
     def ticks(self, limit_s: float) -> int:
         """A limit in ticks, at least one."""
-        return max(1, round(limit_s / self.every_s))
+        return max(1, ceil(limit_s / self.every_s))
 
     def add(self, sweeper: Callable[[], None]) -> None:
         """Have `sweeper` called at every tick."""

@@ -1,8 +1,7 @@
 """Server-sent events: where they end, and what is in them, in bytes. WHATWG HTML, section 9.2 "Server-sent events".
 
 Lines end in LF, CR LF or CR; an event ends with a blank line. An event here is its bytes *with* that blank line: joined,
-the events are the stream. A LF that arrives after the CR of the blank line was taken for its end begins the next event,
-where it means nothing.
+the events are the stream.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ def end_of_events(data: bytes) -> int:
 
 
 def payload(event: bytes) -> bytes:
-    """The values of the event's `data` fields, joined by LF; empty where there is none. Blanks at the end may remain."""
-    if event.startswith(b"data: ") and (b"\n" not in event.rstrip(b"\r\n")) and b"\r" not in event:
+    """The values of the event's `data` fields, joined by LF; empty where there is none."""
+    if event.startswith(b"data: ") and b"\n" not in event and b"\r" not in event:
         return event[6:]
     return b"\n".join(_values(event, b"data"))
 
@@ -71,7 +70,7 @@ class Splitter:
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
+        self._limit = max(limit_bytes, _SEAM)
         self._partial = bytearray()
         self._broken = False
         """In the middle of an event that is given out in pieces."""
@@ -92,6 +91,8 @@ class Splitter:
         found: list[tuple[bytes, bool]] = []
         done = 0
         for match in _BLANK_LINE.finditer(partial, looked):
+            if match.end() == len(partial) and partial.endswith(b"\n\r"):
+                break  # where one line ended in LF or CR LF, this CR has a LF to come
             found.append((bytes(partial[done : match.end()]), not self._broken))
             done = match.end()
             self._broken = False

@@ -15,48 +15,52 @@ from typing import Any
 class Signal:
     """Something that happens once. One walk may await it; setting it resumes that walk before `set` returns."""
 
-    __slots__ = ("_error", "_value", "_walker", "done")
+    __slots__ = ("_error", "_walker", "done", "value")
 
     def __init__(self) -> None:
         self.done = False
-        self._value: Any = None
+        self.value: Any = None
         self._error: BaseException | None = None
         self._walker: Walker | None = None
 
     def set(self, value: Any = None) -> None:
         """Let it have happened, with a value. The first call counts."""
-        if self.done:
-            return
-        self.done = True
-        self._value = value
-        if (walker := self._walker) is not None:
-            self._walker = None
-            walker.resume(self)
+        if not self.done:
+            self.done = True
+            self.value = value
+            walker = self._walker
+            if walker is not None:
+                walker.step(None)
 
     def fail(self, error: BaseException) -> None:
         """Let it have failed: `error` is raised where it is awaited. The first call counts."""
-        self._error = error
-        self.set()
+        self.settle(error)
+
+    def settle(self, error: BaseException | None) -> None:
+        """`fail` with an error, or `set` without one."""
+        if not self.done:
+            self._error = error
+            self.set()
 
     def __await__(self) -> Generator[Any, None, Any]:
         if not self.done:
             yield self
         if self._error is not None:
             raise self._error
-        return self._value
+        return self.value
 
 
 class Walker:
     """Drives one coroutine. `ended` is called once, with the exception that left it or None."""
 
-    __slots__ = ("_coroutine", "_ended", "_interruption", "_waiting", "running")
+    __slots__ = ("_coroutine", "_ended", "_interruption", "_running", "_waiting")
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], ended: Callable[[BaseException | None], None]) -> None:
         self._coroutine: Coroutine[Any, Any, None] | None = coroutine
         self._ended = ended
         self._waiting: Any = None
         self._interruption: BaseException | None = None
-        self.running = False
+        self._running = False
 
     @property
     def alive(self) -> bool:
@@ -65,48 +69,52 @@ class Walker:
 
     def start(self) -> None:
         """Run to the first thing that must be waited for."""
-        self._step(None)
-
-    def resume(self, signal: Any) -> None:
-        """Go on after `signal` happened; a signal that is no longer waited for is ignored."""
-        if signal is self._waiting:
-            self._waiting = None
-            self._step(None)
+        self.step(None)
 
     def interrupt(self, error: BaseException) -> None:
         """Raise `error` where the coroutine waits; if it is running, at the next place where it waits."""
         if self._coroutine is None:
             return
-        if self.running:
+        if self._running:
             self._interruption = error
             return
-        self._waiting = None
-        self._step(error)
+        waiting, self._waiting = self._waiting, None
+        if type(waiting) is Signal:
+            waiting._walker = None  # noqa: SLF001  what it waited for must not wake it any more
+        self.step(error)
 
-    def _step(self, error: BaseException | None) -> None:
+    def step(self, error: BaseException | None) -> None:
+        """Go on, or with an error go on by raising it, to the next thing that must be waited for."""
         coroutine = self._coroutine
         if coroutine is None:
             return
-        self.running = True
+        self._running = True
         try:
-            while True:
-                waited = coroutine.send(None) if error is None else coroutine.throw(error)
-                if self._interruption is not None:
-                    error, self._interruption = self._interruption, None
-                    continue
-                self._waiting = waited
-                if type(waited) is Signal:
-                    waited._walker = self  # noqa: SLF001  the two halves of one mechanism
-                else:
-                    # The protocol of asyncio.Future with whoever awaits it.
-                    waited._asyncio_future_blocking = False  # noqa: SLF001
-                    waited.add_done_callback(self.resume)
-                return
+            waited = coroutine.send(None) if error is None else coroutine.throw(error)
+            while self._interruption is not None:
+                error, self._interruption = self._interruption, None
+                waited = coroutine.throw(error)
         except StopIteration:
             self._coroutine = None
             self._ended(None)
+            return
         except BaseException as exc:  # noqa: BLE001  handed to `ended`, the edge of this coroutine
             self._coroutine = None
             self._ended(exc)
-        finally:
-            self.running = False
+            return
+        self._running = False
+        self._waiting = waited
+        if type(waited) is Signal:
+            waited._walker = self  # noqa: SLF001  the two halves of one mechanism
+        elif getattr(waited, "_asyncio_future_blocking", False):
+            # The protocol of asyncio.Future with whoever awaits it.
+            waited._asyncio_future_blocking = False
+            waited.add_done_callback(self._woken)
+        else:
+            self.step(RuntimeError(f"a walk cannot wait for {waited!r}"))
+
+    def _woken(self, future: Any) -> None:
+        """A future is done; one that is no longer waited for is ignored."""
+        if future is self._waiting:
+            self._waiting = None
+            self.step(None)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from io import BytesIO
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import zstandard
 
 from penstock.records.record import Headers
@@ -81,9 +81,14 @@ def _brotli(body: bytes) -> _Decoded:
 
 
 def _zstd(body: bytes) -> _Decoded:
-    reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT).stream_reader(BytesIO(body), read_across_frames=True)
-    data = reader.read(EXPANDED_LIMIT)
-    return data, len(data) == EXPANDED_LIMIT
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT)
+    data = decompressor.stream_reader(BytesIO(body)).read(EXPANDED_LIMIT)
+    if len(data) == EXPANDED_LIMIT:
+        return data, True
+    # The reader does not say whether the end was there, and the other interface knows no limit: now none is needed.
+    whole = decompressor.decompressobj()
+    whole.decompress(body)
+    return data, not whole.eof or bool(whole.unused_data)
 
 
 _DECODERS: dict[str, Callable[[bytes], _Decoded]] = {

@@ -98,8 +98,7 @@ class Recorder:
         self._wake.set()
         await asyncio.wait((self._task,), timeout=timeout_s)
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait((self._task,))
         self._task = None
         self._limit_bytes = -1
         if self.depth:
@@ -146,6 +145,8 @@ class Recorder:
     async def _write(self, records: list[Record]) -> int:
         """Write one segment; returns how many of the records were lost."""
         packed, data = await asyncio.to_thread(pack, records)
+        if not packed:
+            return len(records)
         now_ms = clock.now_ms()
         segment_id = new_id("seg", now_ms)
         segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(packed), len(data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from functools import partial
-from itertools import accumulate
+from operator import itemgetter
 from urllib.parse import unquote_plus
 
 from penstock.kit.search import find
@@ -24,6 +24,10 @@ _ENDINGS = (b"authorization", b"api-key", b"apikey", b"-token", b"-secret", b"co
 """Other systems' credentials: `cf-aig-authorization`, `x-auth-token`. Not `-tokens`, which counts them."""
 _PARAMETERS = frozenset(("key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "token"))
 
+_harmless: set[bytes] = set()
+"""Names of headers that were found not to be secrets, as they were sent."""
+_name = itemgetter(0)
+
 _KEYS = (
     # What is found fast and is in every match; the match, which begins with a literal so that it is searched for fast too;
     # what is shown. What stands before a match is looked at afterwards.
@@ -35,24 +39,12 @@ _ESCAPE = re.compile(rb"\\(?:[nrtbf]|u[0-9A-Fa-f]{4})$")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-class _Secrets(dict[bytes, bool]):
-    """Whether a header's value is a secret, by the header's name as it was sent."""
-
-    def __missing__(self, name: bytes) -> bool:
-        lower = name.lower()
-        secret = lower in _HEADERS or lower.endswith(_ENDINGS)
-        if len(self) < _REMEMBERED:
-            self[name] = secret
-        return secret
-
-
-_secret = _Secrets()
-
-
 def redact_names(record: Record) -> None:
     """Take out, in place, the values of headers and query parameters whose names say that they are credentials."""
-    record.request_headers = _without_secrets(record.request_headers)
-    record.response_headers = _without_secrets(record.response_headers)
+    if not _harmless.issuperset(map(_name, record.request_headers)):
+        record.request_headers = _without_secrets(record.request_headers)
+    if not _harmless.issuperset(map(_name, record.response_headers)):
+        record.response_headers = _without_secrets(record.response_headers)
     if "?" in record.path:
         record.path = without_parameters(record.path)
 
@@ -66,10 +58,8 @@ def redact_text(record: Record) -> None:
     record.response_body = [without_keys(part) for part in record.response_body]
 
 
-def places_of_keys(parts: list[bytes]) -> set[int]:
-    """Which of the parts may hold something that looks like a key; quick, and none is missed."""
-    ends = list(accumulate(map(len, parts)))
-    data = b"".join(parts)
+def places_of_keys(data: bytes, ends: list[int]) -> set[int]:
+    """Which parts of the data may hold something that looks like a key; quick, and none is missed. `ends`: where each part ends."""
     places: set[int] = set()
     for mark, _, _ in _KEYS:
         at = find(data, mark)
@@ -104,7 +94,16 @@ def _parameter(part: str) -> str:
 
 
 def _without_secrets(headers: Headers) -> Headers:
-    return [(pair[0], _MASK) if _secret[pair[0]] else pair for pair in headers]
+    return [pair if pair[0] in _harmless or not _is_secret(pair[0]) else (pair[0], _MASK) for pair in headers]
+
+
+def _is_secret(name: bytes) -> bool:
+    """Whether a header's value is a secret, by the header's name as it was sent."""
+    lower = name.lower()
+    secret = lower in _HEADERS or lower.endswith(_ENDINGS)
+    if not secret and len(_harmless) < _REMEMBERED:
+        _harmless.add(name)
+    return secret
 
 
 def _inside_word(found: re.Match[bytes]) -> bool:

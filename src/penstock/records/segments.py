@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from itertools import accumulate, chain
 from pathlib import Path
 
 import msgspec
@@ -16,14 +17,17 @@ from penstock.records.redact import places_of_keys, redact_names, redact_text
 
 SUFFIX = ".zst"
 _LEVEL = 1
+_GROUP = 64
+"""Records that are encoded at a time: few enough to be in the processor's cache until they are compressed."""
 _EXPANDED_LIMIT = 1 << 30
-"""Bytes of records in one segment: a damaged length must not take all memory."""
+"""Bytes of records in one segment: damaged data must not take all memory."""
+_READ_BYTES = 1 << 20
 _ARRAY_32 = b"\xdd"  # MessagePack: an array, whose length follows in four bytes
 _UNENCODABLE = (TypeError, ValueError, OverflowError, AttributeError)
 
 _log = logging.getLogger("penstock.records")
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(list[Record])
+_decoder = msgspec.msgpack.Decoder(list[list[Record]])
 
 
 def open_store(data: Path) -> ObjectStore:
@@ -39,10 +43,24 @@ def segment_path(segment_id: str, created_at_ms: int) -> str:
 def pack(records: list[Record]) -> tuple[list[Record], bytes]:
     """Redact, encode and compress; also which records these are, for one that can't be encoded is left out.
 
-    It changes the records, and is meant for a thread of its own.
+    The data are an array of groups, which are arrays of records. The records are changed; it is meant for a thread.
     """
     packed: list[Record] = []
-    parts: list[bytes] = []
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+    starts = range(0, len(records), _GROUP)
+    pieces = [compressor.compress(_array(len(starts)))]
+    for start in starts:
+        group, data = _encoded(records[start : start + _GROUP])
+        packed += group
+        pieces.append(compressor.compress(data))
+    pieces.append(compressor.flush())
+    return packed, b"".join(pieces)
+
+
+def _encoded(records: list[Record]) -> tuple[list[Record], bytes]:
+    """A group, and which records are in it."""
+    group: list[Record] = []
+    parts = [b""]
     for record in records:
         try:
             if len(record.response_body) > 1:
@@ -52,19 +70,32 @@ def pack(records: list[Record]) -> tuple[list[Record], bytes]:
         except _UNENCODABLE as failure:
             _log.warning("record %s cannot be written: %s", record.id, failure)
         else:
-            packed.append(record)
-    for place in places_of_keys(parts):
-        redact_text(packed[place])
-        parts[place] = _encode(packed[place])
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    return packed, compressor.compress(b"".join((_ARRAY_32, len(packed).to_bytes(4), *parts)))
+            group.append(record)
+    parts[0] = _array(len(group))
+    data = b"".join(parts)
+    if places := places_of_keys(data, list(accumulate(map(len, parts)))):
+        for place in places:
+            redact_text(group[place - 1])
+            parts[place] = _encode(group[place - 1])
+        data = b"".join(parts)
+    return group, data
 
 
-def unpack(data: bytes) -> list[Record]:
-    """The records of a segment, in their order. Raises ValueError when the data are damaged."""
+def _array(length: int) -> bytes:
+    return _ARRAY_32 + length.to_bytes(4)
+
+
+def unpack(data: bytes, limit_bytes: int = _EXPANDED_LIMIT) -> list[Record]:
+    """The records of a segment, in their order. Raises ValueError when the data are damaged or expand beyond the limit."""
+    reader = zstandard.ZstdDecompressor().stream_reader(data)
+    pieces: list[bytes] = []
+    size = 0
     try:
-        if not 0 <= zstandard.frame_content_size(data) <= _EXPANDED_LIMIT:
-            raise ValueError("its length is missing or not credible")
-        return _decoder.decode(zstandard.ZstdDecompressor().decompress(data))
+        while piece := reader.read(_READ_BYTES):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit_bytes:
+                raise ValueError(f"it is longer than {limit_bytes} bytes")
+        return list(chain.from_iterable(_decoder.decode(b"".join(pieces))))
     except (zstandard.ZstdError, msgspec.MsgspecError) as failure:
         raise ValueError(str(failure)) from failure

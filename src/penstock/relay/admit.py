@@ -11,10 +11,25 @@ OWN_CREDENTIALS = Caller(key_id=None, name="own credentials", models=None, recor
 CREDENTIALS_LIMIT = 4
 
 
-async def admit(exchange: Exchange, plane: Plane) -> Caller:
-    """The caller. Raises PenstockError 401, or 503 while nobody new can be billed. Waits only for a key not seen before."""
+def find_caller(exchange: Exchange, plane: Plane) -> Caller | None:
+    """The caller, if the first credential is of a key that was seen before. Raises PenstockError 503 while stopping."""
     if plane.stopping:
         raise PenstockError("shutting_down", "The gateway is stopping; send the request again.", retry_after_s=1)
+    if plane.keys is None:
+        return OWN_CREDENTIALS
+    sifted = exchange.sifted
+    caller = sifted.caller
+    if caller is not None and sifted.epoch == plane.keys.epoch and caller.expires_at_ms is None:
+        return caller
+    if len(sifted.credentials) != 1:
+        return None
+    caller = sifted.caller = plane.keys.find(sifted.credentials[0])
+    sifted.epoch = plane.keys.epoch
+    return caller
+
+
+async def look_up(exchange: Exchange, plane: Plane) -> Caller:
+    """The caller, from the database if need be. Raises PenstockError 401, or 503 when the database cannot tell."""
     keys = plane.keys
     if keys is None:
         return OWN_CREDENTIALS

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
 
 from penstock.kit.errors import PenstockError
 from penstock.relay.compression import TooLarge, expand_strictly
@@ -16,42 +19,67 @@ if TYPE_CHECKING:
     from penstock.relay.upload import Upload
 
 FIRST_LOOK = 16 * 1024
+MODELLESS = ("/v1/files", "/v1/uploads", "/v1/containers", "/v1/vector_stores")
+"""Forms to these paths are files and nothing else: no model is looked for."""
 
 
-async def read_ask(exchange: Exchange, plane: Plane) -> Ask:
-    """What is asked for. Afterwards `exchange.body` is the held body, or `exchange.upload` still streams.
+def read_held(exchange: Exchange, plane: Plane) -> Ask:
+    """What is asked for by a body that is here. Raises PenstockError 400 or 413."""
+    body = exchange.body or b""
+    if exchange.sifted.content_encoding:
+        body = exchange.body = _expanded(exchange, body, plane)
+    return _peek(exchange, body)
+
+
+async def read_upload(exchange: Exchange, plane: Plane) -> Ask:
+    """What is asked for by a body that is coming. Afterwards `exchange.body` holds it, or `exchange.upload` still streams.
 
     Raises PenstockError 400 or 413.
     """
     upload = exchange.upload
-    if exchange.wire.name == "realtime":
-        return session_ask(exchange)
-    if upload is None:
-        body = exchange.body or b""
-        if exchange.sifted.content_encoding:
-            body = exchange.body = _expanded(exchange, body, plane)
-        return _peek(exchange, body)
+    assert upload is not None  # noqa: S101  the caller looked
     exchange.edge.send_continue()
     kind = exchange.sifted.content_type
     wire = exchange.wire
-    if plane.records_all or plane.settings.record_body_limit:
-        upload.record_limit = plane.settings.record_body_limit
-    if is_multipart(kind) and wire.accepts_forms and not exchange.sifted.content_encoding:
-        return await _find_fields(exchange, upload, plane)
-    if is_multipart(kind) or wire.name == "passthrough" and not _is_json(kind):
+    upload.record_limit = plane.settings.record_body_limit
+    plain_form = is_multipart(kind) and not exchange.sifted.content_encoding
+    if wire.name == "passthrough" and (exchange.target.path.startswith(MODELLESS) or not (plain_form or _is_json(kind))):
         return Ask(input_size=exchange.sifted.length or 0)
-    body = await upload.whole()
-    if upload.too_large:
-        raise _too_large(plane)
+    if plain_form and wire.accepts_forms:
+        return await _find_fields(exchange, upload, plane)
+    body = _expanded(exchange, await upload.whole(), plane)
+    if wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)):
+        return _held_form(exchange, upload, body, plane)
     exchange.upload = None
-    exchange.body = body = _expanded(exchange, body, plane)
+    exchange.body = body
     return _peek(exchange, body)
 
 
 def _peek(exchange: Exchange, body: bytes) -> Ask:
-    if exchange.wire.accepts_forms and is_urlencoded(exchange.sifted.content_type):
-        return exchange.wire.peek_form(urlencoded_fields(body), len(body))
-    return exchange.wire.peek(body)
+    # Whatever its content-type: a provider may not look at that either, and nothing passes unread.
+    return session_ask(exchange) if exchange.wire.name == "realtime" else exchange.wire.peek(body)
+
+
+def _held_form(exchange: Exchange, upload: Upload, body: bytes, plane: Plane) -> Ask:
+    """A form that had to be held whole: url-encoded, or compressed."""
+    kind = exchange.sifted.content_type
+    multipart = is_multipart(kind)
+    fields = multipart_fields(body, kind) if multipart else {}
+    values = {name: field.value for name, field in fields.items()} if multipart else urlencoded_fields(body)
+    ask = exchange.wire.peek_form(values, len(body))
+    new = plane.rewrites.get(ask.model) if ask.model is not None else None
+    if new is None:
+        exchange.upload, exchange.body = None, body
+        return ask
+    if multipart:
+        field = fields["model"]
+        body = body[: field.start] + new.encode() + body[field.end :]
+    else:
+        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        body = urlencode([(name, new if name == "model" else value) for name, value in pairs]).encode()
+    exchange.sifted = msgspec.structs.replace(exchange.sifted, content_encoding=b"")
+    upload.replace(body)
+    return ask
 
 
 async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane) -> Ask:
@@ -60,8 +88,6 @@ async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane) -> Ask:
     kind = exchange.sifted.content_type
     while True:
         prefix = await upload.prefix(wanted)
-        if upload.too_large:
-            raise _too_large(plane)
         fields = multipart_fields(prefix, kind)
         if "model" in fields or upload.done:
             break

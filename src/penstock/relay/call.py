@@ -6,6 +6,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from penstock.kit.tasks import spawn
+from penstock.kit.walker import Signal
 from penstock.relay.events import Events
 from penstock.relay.exchange import Exchange, Interruption
 from penstock.relay.headers import without_key
@@ -26,73 +27,70 @@ RETRIED = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
 class Answer:
     """What came of a call. `head` is None when the exchange was interrupted after the request had been written."""
 
-    __slots__ = ("attempts", "channel", "connection", "ended_ns", "head", "head_ns", "outcome", "sent_ns", "splice")
+    __slots__ = ("attempts", "channel", "connection", "head", "head_ns", "sent_ns", "splice")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.connection: Connection | None = None
         self.head: Head | None = None
         self.splice: Splice | None = None
-        self.outcome = ""
         self.attempts = 0
-        self.sent_ns = self.head_ns = self.ended_ns = 0
+        self.sent_ns = self.head_ns = 0
+
+    def give_up(self) -> None:
+        """Hang up on the provider: nobody wants the rest."""
+        if self.connection is not None:
+            self.connection.abort()
 
 
-async def call(route: Route, ask: Ask, exchange: Exchange, plane: Plane) -> Answer:
-    """Ask the channels of the route in turn until one answers. Raises PenstockError 502, 503 or 504 when none did.
+async def call(route: Route, ask: Ask, exchange: Exchange, plane: Plane, answer: Answer) -> None:
+    """Ask the channels of the route in turn until one answers, into `answer`. Raises PenstockError 502, 503 or 504 when none did.
 
     A channel is asked once. Only a kept connection that was closed in the instant it was used is tried again on a
     fresh one. A request body that streams through can be sent once, since it is not kept.
     """
-    renamed = route.served if route.served != route.model else None
-    body = exchange.wire.prepare(exchange.body, ask, renamed) if exchange.body else b""
-    answer = Answer(route.channels[0])
+    upload = exchange.upload
+    body = exchange.wire.prepare(exchange.body, ask, route.served) if exchange.body else b""
+    to_head = exchange.target.method == b"HEAD"
     error: UpstreamError | None = None
-    give_up_ns = exchange.began_ns + int(plane.settings.retry_within_s * 1e9)
-    last = min(len(route.channels), plane.settings.retries + 1) - 1
-    for number, channel in enumerate(route.channels[: last + 1]):
+    channels = route.channels
+    left = min(len(channels), plane.attempts)
+    for channel in channels[:left] if left > 1 else channels:
+        left -= 1
         answer.channel = channel
+        answer.attempts += 1
         try:
-            await _ask_channel(answer, body, exchange)
+            answer.connection = connection = channel.pool.take() or await _connect(channel)
+            answer.sent_ns = perf_counter_ns()
+            head = connection.ask(_request(channel, body, exchange), to_head=to_head)
+            if upload is not None:
+                upload.forward(connection)
+            try:
+                answer.head = await head
+            except UpstreamError as failure:
+                if not failure.reused or upload is not None:
+                    raise
+                # The provider closed a kept connection just as we used it: it has not read the request.
+                answer.connection = connection = await _connect(channel)
+                answer.head = await connection.ask(_request(channel, body, exchange), to_head=to_head)
         except UpstreamError as failure:
             error = failure
-            if exchange.upload is not None and answer.sent_ns:
+            if upload is not None and answer.sent_ns:
                 break
             continue
-        head = answer.head
-        if head is None or head.status not in RETRIED or number == last or perf_counter_ns() > give_up_ns or exchange.upload is not None:
-            return answer
-        if answer.connection is not None:
-            answer.connection.abort()
-    raise refusal(error)
-
-
-async def _ask_channel(answer: Answer, body: bytes, exchange: Exchange) -> None:
-    channel, upload = answer.channel, exchange.upload
-    pool = channel.pool
-    answer.attempts += 1
-    connection = pool.take() or await _connect(channel)
-    while True:
-        answer.connection = connection
-        answer.sent_ns = perf_counter_ns()
-        head = connection.ask(_request(channel, body, exchange), to_head=exchange.target.method == b"HEAD")
-        if upload is not None:
-            upload.forward(connection)
-        try:
-            answer.head = await head
-        except Interruption as why:
-            connection.abort()
-            answer.outcome = why.outcome
-        except UpstreamError as failure:
-            if failure.reused and upload is None:
-                # The provider closed a kept connection just as we used it: it has not read the request.
-                connection = await _connect(channel)
-                continue
-            raise
         answer.head_ns = perf_counter_ns()
         if upload is not None:
             upload.stop()
+        elif left and answer.head.status in RETRIED and _in_time(exchange, plane):
+            connection.abort()
+            continue
         return
+    answer.head = None
+    raise refusal(error)
+
+
+def _in_time(exchange: Exchange, plane: Plane) -> bool:
+    return perf_counter_ns() < exchange.began_ns + int(plane.settings.retry_within_s * 1e9)
 
 
 async def _connect(channel: Channel) -> Connection:
@@ -121,35 +119,24 @@ def _request(channel: Channel, body: bytes, exchange: Exchange) -> bytes:
     if exchange.upgrade and exchange.wire.name == "realtime":
         headers += upgrade_lines(exchange)
     if body or target.method in (b"POST", b"PUT", b"PATCH"):
-        headers += b"content-length: %d\r\n" % len(body)
-    return b"%b\r\n%b" % (channel.request(target.method, target.path, query, headers), body)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (channel.request(target.method, target.path, query, headers), len(body), body)
+    return channel.request(target.method, target.path, query, headers) + b"\r\n"
 
 
-async def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int) -> str:
-    """Let the answer's bytes flow to the client; the outcome. An interruption closes the connection to the provider at once."""
+def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int) -> Signal:
+    """Let the answer's bytes flow to the client; what it gives happens, with an outcome, when they have."""
     head, connection = answer.head, answer.connection
-    outcome: str
-    if head is None or connection is None:
-        answer.ended_ns = answer.head_ns
-        return answer.outcome
+    assert head is not None  # noqa: S101  the call has ended well
+    assert connection is not None  # noqa: S101
     if head.status == 101:
-        answer.splice = joined = Tunnel(exchange, answer, ask)
+        tunnel = answer.splice = Tunnel(exchange, answer, ask)
         exchange.walker = None
-        outcome = await joined.ended
-        answer.ended_ns = perf_counter_ns()
-        return outcome
-    kind = head.get(b"content-type") or b""
-    streams = head.status < 400 and head.framing is not None and kind[:17].lower() == b"text/event-stream" and head.get(b"content-encoding") is None
-    receiver = (Events if streams else Plain)(exchange, ask, head, connection, record_limit)
+        return tunnel.ended
+    receiver: Events | Plain
+    if head.content_type.startswith(b"text/event-stream") and head.status < 400 and head.framing is not None and not head.content_encoding:
+        receiver = Events(exchange, ask, head, connection, record_limit)
+    else:
+        receiver = Plain(exchange, ask, head, connection, record_limit)
     answer.splice = receiver
     connection.deliver(receiver)
-    try:
-        outcome = await receiver.ended
-    except Interruption as why:
-        connection.abort()
-        outcome = why.outcome
-    answer.ended_ns = perf_counter_ns()
-    return outcome
-
-
-__all__ = ["Answer", "call", "splice"]
+    return receiver.ended

@@ -16,6 +16,8 @@ from penstock.kit.errors import PenstockError
 from penstock.kit.walker import Walker
 from penstock.relay.events import Events
 from penstock.relay.exchange import ClientGone, Exchange, Stopping
+from penstock.relay.headers import sift
+from penstock.relay.known import KnownHead, remember
 from penstock.relay.paths import Target, find_target
 from penstock.relay.preflight import answer_preflight
 from penstock.relay.upload import Upload
@@ -26,14 +28,28 @@ if TYPE_CHECKING:
     from penstock.relay.plane import Plane
     from penstock.relay.tunnel import Tunnel
 
+STRANGERS = 4
+"""A client whose heads differ each time is not remembered any more after so many."""
 HELD_AT_ONCE = 64 * 1024
 """Longer bodies are waited for inside the walk, after the key was checked."""
-LINGER_BYTES = 4 * 1024 * 1024
-"""How much of a refused body is read and thrown away so that the client gets to read the refusal."""
+QUEUE_LIMIT = 100
+"""So many pipelined exchanges wait on one connection; after them it closes."""
+_NEVER = frozenset((b"CONNECT", b"TRACE"))
+"""Methods that are for proxies of another kind."""
+
+
+class _Enough(Exception):
+    """Leaves the parser: the rest of what came is not wanted."""
 
 
 class Edge(HttpToolsProtocol):
     """One client connection. One exchange is walked at a time; pipelined ones wait in order."""
+
+    # Beyond the attributes that uvicorn gives a connection, ours would make its dictionary too large to be fast.
+    __slots__ = (
+        "_advancing", "_body_size", "_deaf", "_declined", "_head_tick", "_holds", "_in_body", "_in_head", "_known", "_memorable", "_packet_size",
+        "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers", "active", "plane", "tunnel",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -44,13 +60,20 @@ class Edge(HttpToolsProtocol):
         self._reading: Exchange | None = None
         """The relay's exchange whose body is coming in; None: uvicorn reads this request."""
         self._parts: list[bytes] = []
-        self._body_size = self._raw_size = 0
+        self._body_size = self._raw_size = self._packet_size = 0
         self._in_head = False
         self._in_body = False
         self._deaf = False
-        """Nothing more is read from this connection."""
+        """What still comes is thrown away."""
         self._refusal: PenstockError | None = None
+        self._known: KnownHead | None = None
+        self._memorable: Exchange | None = None
+        """The exchange whose whole request was read in one piece just now."""
+        self._declined = False
+        """The request being read offers another protocol."""
+        self._strangers = 0
         self._holds: set[str] = set()
+        self._advancing = False
         self.plane.connections = self.connections
         self._stamp = self._head_tick = self.plane.pulse.tick
         self._paused_tick = -1
@@ -71,24 +94,47 @@ class Edge(HttpToolsProtocol):
             return
         self._stamp = self.plane.pulse.tick
         if self._deaf:
-            self._linger(len(data))
             return
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
-        self._raw_size += len(data)
+        between = not (self._in_head or self._in_body)
+        known = self._known
+        if known is not None and between and self.active is None and not self._in_asgi:
+            body = known.body(data)
+            if body is not None and len(body) <= self.plane.settings.body_limit:
+                self._begin_known(known, body)
+                return
+        self._packet_size = len(data)
+        self._raw_size += self._packet_size
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data, upgrade)
+            if self._declined:
+                self._read_again(data[upgrade.args[0] :])
+            else:
+                # The exchange decides: it becomes a tunnel or is answered and closed.
+                self._deaf = True
         except httptools.HttpParserError:
-            self._stop_parsing(self._refusal or PenstockError("invalid_request", "The request is not valid HTTP/1.1."))
-            return
-        if (self._in_head or self._in_body) and self._raw_size - self._body_size > self.plane.settings.header_limit + 65536:
-            what = "headers" if self._in_head else "chunk framing"
-            self._stop_parsing(PenstockError("headers_too_large", f"The request's {what} are longer than the limit."))
+            if not self._deaf:
+                self._stop_parsing(self._refusal or PenstockError("invalid_request", "The request is not valid HTTP/1.1."))
+        else:
+            if self._memorable is not None:
+                self._memorise(data, alone=between)
+            self._check_size()
+
+    def _check_size(self) -> None:
+        """Bound what is no body: a head that does not end, chunks that are mostly framing."""
+        limit = self.plane.settings.header_limit
+        if self._in_head:
+            if self._raw_size > limit:
+                self._stop_parsing(PenstockError("headers_too_large", f"The headers are longer than {limit} bytes."))
+        elif self._in_body and self._raw_size > limit + 65536 + self._body_size * 9:
+            self._stop_parsing(PenstockError("headers_too_large", "The chunks of the body are mostly extensions."))
 
     def on_message_begin(self) -> None:
         """A request starts. uvicorn's own state is made only when the request turns out to be its own."""
+        if self._deaf:
+            raise _Enough
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -116,7 +162,15 @@ class Edge(HttpToolsProtocol):
         """The head is whole: relay or control plane?"""
         self._in_head = False
         self._in_body = True
+        limit = self.plane.settings.header_limit
+        if self._raw_size + self._packet_size > limit and sum(len(name) + len(value) + 4 for name, value in self.headers) > limit:
+            self._give_up("headers_too_large", f"The headers are longer than {limit} bytes.")
         target = find_target(self.parser.get_method(), self.url)
+        if target.method in _NEVER:
+            self._give_up("method_not_allowed", f"The method {target.method.decode()} is not allowed.")
+        if self.parser.should_upgrade() and not self._offers_websocket(target.method):
+            self._declined = True
+            return
         if target.refused:
             self._give_up("invalid_request", "The URL has characters or dot segments that are not allowed.")
         if target.wire is None:
@@ -126,30 +180,49 @@ class Edge(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
+        if self._deaf:
+            return
         self._body_size += len(body)
         exchange = self._reading
         if exchange is None:
-            if self.cycle is not None:
-                super().on_body(body)
+            super().on_body(body)
         elif exchange.upload is not None:
-            exchange.upload.feed(body)
+            if not exchange.upload.feed(body):
+                self._too_large()
         else:
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self._deaf or self._declined:
+            return
         self._in_body = False
         exchange, self._reading = self._reading, None
         if exchange is None:
-            if self.cycle is not None:
-                super().on_message_complete()
+            super().on_message_complete()
         elif exchange.upload is not None:
             exchange.upload.end()
         else:
             parts = self._parts
             exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
+            self._memorable = exchange if self._strangers < STRANGERS and not self.expect_100_continue else None
             self._begin(exchange)
+
+    def _offers_websocket(self, method: bytes) -> bool:
+        return method == b"GET" and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
+
+    def _read_again(self, rest: bytes) -> None:
+        """Read a request that offered another protocol, such as HTTP/2, as if it had not; llhttp would leave its body unread."""
+        self._declined = False
+        lines = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b",".join(token for token in value.split(b",") if token.strip().lower() not in (b"upgrade", b"http2-settings"))
+            if name != b"upgrade":
+                lines.append(b"%b: %b\r\n" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"%b\r\n%b" % (b"".join(lines), rest))
 
     # to one of the two planes
 
@@ -157,10 +230,8 @@ class Edge(HttpToolsProtocol):
         self._reading = None
         if self.active is not None or self._queue:
             # Answers must leave in order and uvicorn would answer at once: the client has to ask again on a new connection.
-            (self._queue[-1] if self._queue else self.active).close = True  # type: ignore[union-attr]
-            self._deaf = True
-            self.cycle = None  # type: ignore[assignment]
-            return
+            self._close_after_last()
+            raise _Enough
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
@@ -168,27 +239,37 @@ class Edge(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _to_relay(self, target: Target) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._in_asgi:
             self.cycle.keep_alive = False
             self._deaf = True
-            return
-        wire = target.wire
-        assert wire is not None  # noqa: S101  the caller looked
-        exchange = self._reading = Exchange(self, target, wire, self.headers)
-        exchange.http10 = self.parser.get_http_version() != "1.1"
+            raise _Enough
+        exchange = self._reading = Exchange(self, target, self.headers, sift(self.headers, target.query))
+        version = self.parser.get_http_version()
+        exchange.http10 = version != "1.1"
+        if exchange.http10 and version != "1.0":
+            self._give_up("invalid_request", "The request is not HTTP/1.1.")
         exchange.close = exchange.http10 or not self.parser.should_keep_alive()
-        if target.method == b"OPTIONS":
-            return
-        length, settings = exchange.sifted.length, self.plane.settings
         if self.parser.should_upgrade():
             exchange.close = exchange.upgrade = True
-        if length is not None and length > settings.body_limit:
-            self._give_up("body_too_large", f"The body is larger than the limit of {settings.body_limit} bytes.")
-        if length is None or length > HELD_AT_ONCE or not (length == 0 or _is_json(exchange.sifted.content_type)):
-            exchange.upload = Upload(self, settings.body_limit, chunked=length is None)
+        length, limit = exchange.sifted.length, self.plane.settings.body_limit
+        if length is not None and length > limit:
+            self._too_large()
+        waits = self.expect_100_continue or not _is_json(exchange.sifted.content_type)
+        if length is None or length > HELD_AT_ONCE or (length and waits):
+            exchange.upload = Upload(self, limit, chunked=length is None)
             self._begin(exchange)
-        elif self.expect_100_continue:
-            self.send_continue()
+
+    def _begin_known(self, known: KnownHead, body: bytes) -> None:
+        exchange = Exchange(self, known.target, known.headers, known.sifted)
+        exchange.body = body
+        self._begin(exchange)
+
+    def _memorise(self, data: bytes, *, alone: bool) -> None:
+        """Remember the head of a request that came in one piece; a client that sends another each time is left alone."""
+        exchange, self._memorable = self._memorable, None
+        if exchange is not None and alone and not exchange.close:
+            self._strangers += self._known is not None
+            self._known = remember(data, exchange)
 
     def send_continue(self) -> None:
         """Ask the client for the body that it holds back."""
@@ -197,9 +278,11 @@ class Edge(HttpToolsProtocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _begin(self, exchange: Exchange) -> None:
-        if self.active is not None:
+        if self.active is not None or self._paused_tick >= 0:
             self._queue.append(exchange)
             self.hold_reading("pipeline")
+            if len(self._queue) > QUEUE_LIMIT:
+                self._close_after_last()
             return
         self.active = exchange
         if exchange.target.method == b"OPTIONS":
@@ -217,56 +300,86 @@ class Edge(HttpToolsProtocol):
             return
         if exchange.close:
             self._close()
-        elif self._queue:
+        elif self._queue and not self._advancing:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Walk the exchanges that wait, each when the one before is answered and the client takes the answers."""
+        self._advancing = True
+        while self._queue and self.active is None and self._paused_tick < 0:
             self._begin(self._queue.popleft())
-        elif self._holds:
+        self._advancing = False
+        if not self._queue:
             self.go_on_reading("pipeline")
 
     # errors and the end
+
+    @property
+    def _in_asgi(self) -> bool:
+        """The control plane is answering."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _give_up(self, code: str, message: str) -> None:
         """Stop the parser from inside one of its callbacks."""
         self._refusal = PenstockError(code, message)
         raise self._refusal
 
+    def _too_large(self) -> None:
+        self._give_up("body_too_large", f"The body is larger than the limit of {self.plane.settings.body_limit} bytes.")
+
     def _stop_parsing(self, error: PenstockError) -> None:
+        """What comes is not a request, or too much of one: answer what came before it, else refuse."""
         self._deaf = True
         reading, self._reading = self._reading, None
-        if self.active is not None and reading is not self.active:
-            # The answer to an earlier request is on its way; it is the last one.
-            (self._queue[-1] if self._queue else self.active).close = True
-            return
-        if reading is not None and reading.walker is not None:
+        if reading is not None and reading is self.active:
             reading.close = True
-            reading.walker.interrupt(error)
-            return
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()
-            return
-        target = Target(b"GET", "/", b"", WIRES["passthrough"])
-        exchange = reading or Exchange(self, target, WIRES["passthrough"], [])
-        exchange.close = True
-        self.plane.metrics.refused(error.code)
-        exchange.refuse(error)
+            if reading.walker is not None and reading.upload is not None and reading.upload.cut():
+                reading.walker.interrupt(error)
+        elif self.active is not None or self._queue:
+            if reading is not None and self._queue and self._queue[-1] is reading:
+                self._queue.pop()
+            self._close_after_last()
+        elif self._in_asgi:
+            self.cycle.keep_alive = False
+            if self.cycle.more_body:
+                self.transport.close()
+        else:
+            exchange = reading or self._unread()
+            exchange.close = True
+            self.plane.metrics.refused(error.code)
+            exchange.refuse(error)
 
-    def _linger(self, size: int) -> None:
-        self._raw_size += size
-        if self._raw_size > LINGER_BYTES:
-            self.transport.abort()
+    def _unread(self) -> Exchange:
+        """The exchange of a request that was not understood, as far as its refusal depends on it."""
+        shown = [pair for pair in self.headers or () if pair[0] in (b"origin", b"anthropic-version")]
+        target = find_target(b"POST", self.url) if self.headers else None
+        if target is None or target.wire is None:
+            target = Target(b"GET", "/", b"", WIRES["passthrough"])
+        return Exchange(self, target, shown, sift(shown, b""))
+
+    def _close_after_last(self) -> None:
+        """Take nothing more; the last exchange that is known ends the connection."""
+        self._deaf = True
+        last = self._queue[-1] if self._queue else self.active
+        if last is not None:
+            last.close = True
+        else:
+            self._close()
 
     def _close(self) -> None:
         self._queue.clear()
+        self._holds.clear()
         if self._in_body or self._deaf:
             # Closing now, with unread bytes in the socket, would make the kernel take back the answer.
-            self._deaf = True
-            self._in_body = False
-            self._raw_size = 0
-            self._holds.clear()
+            self._in_body = self._in_head = False
+            self._reading = None
+            self._head_tick = self._stamp
             self.flow.resume_reading()
             if self.transport.can_write_eof():
                 self.transport.write_eof()
         else:
             self.transport.close()
+        self._deaf = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: whatever waits for it is told."""
@@ -301,7 +414,7 @@ class Edge(HttpToolsProtocol):
         """One reason not to read is gone."""
         if why in self._holds:
             self._holds.discard(why)
-            self._stamp = self.plane.pulse.tick
+            self._stamp = self._head_tick = self.plane.pulse.tick
             if not self._holds and not self.transport.is_closing():
                 self.flow.resume_reading()
 
@@ -320,7 +433,9 @@ class Edge(HttpToolsProtocol):
         self._paused_tick = -1
         if self.tunnel is not None:
             self.tunnel.client_ready()
-        elif self.active is not None and self.active.receiver is not None:
+        elif self.active is None:
+            self._advance()
+        elif self.active.receiver is not None:
             self.active.receiver.resume()
 
     def sweep(self, tick: int) -> None:
@@ -333,28 +448,18 @@ class Edge(HttpToolsProtocol):
         elif self.tunnel is not None or self._holds:
             return
         elif self._deaf:
-            if self.active is None and quiet > limits.linger:
+            over = quiet > limits.linger or tick - self._head_tick > limits.client_body
+            if self.active is None and not self._in_asgi and over:
                 self.transport.abort()
         elif self._in_body and self._reading is not None:
-            if quiet > limits.client_body:
+            held = self._reading.upload is None and tick - self._head_tick > limits.client_head + limits.client_body
+            if quiet > limits.client_body or held:
                 self._stop_parsing(PenstockError("request_timeout", "The body did not arrive in time."))
         elif self._in_head:
             if quiet > limits.client_head or tick - self._head_tick > limits.client_head:
                 self._stop_parsing(PenstockError("request_timeout", "The headers did not arrive in time."))
-        elif self.active is None and (self.cycle is None or self.cycle.response_complete) and quiet > limits.keep_alive:
+        elif self.active is None and not self._in_asgi and quiet > limits.keep_alive:
             self.transport.close()
-
-    # protocol switches
-
-    def _upgraded(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
-        if self.active is not None or self._queue:
-            # The exchange decides: it becomes a tunnel or is answered and closed.
-            self._deaf = self.tunnel is None
-            early = data[upgrade.args[0] :]
-            if early and self.tunnel is not None:
-                self.tunnel.from_client(early)
-        elif self.cycle is not None and not self.cycle.response_complete:
-            self._unsupported_upgrade_warning()
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -28,6 +28,8 @@ TAIL_LIMIT = 64 * 1024
 HELD_LIMIT = 4 * 1024 * 1024
 FRAMED_ENDS = (b"\n\n\r\n", b"\r\n\r\n\r\n")
 """A chunk that ends on the end of an event."""
+_UNBUFFERED = b"x-accel-buffering: no\r\n"
+"""For an nginx in front of us; some providers say it themselves."""
 _END = re.compile(rb"\n\r?\n")
 _BETWEEN = re.compile(rb"(?<=\n\n)|(?<=\n\r\n)")
 
@@ -74,7 +76,8 @@ class Events:
         if exchange.http10:
             exchange.close, framing = True, b""
         lines = answer_lines(head.headers, length=False)
-        lines.append(b"x-accel-buffering: no\r\n")
+        if _UNBUFFERED not in lines:
+            lines.append(_UNBUFFERED)
         exchange.receiver = self
         exchange.write(exchange.head(head.status, lines, framing))
 
@@ -209,12 +212,14 @@ class Events:
     # to the client
 
     def pause(self) -> None:
-        """The client is slow."""
-        self._connection.pause()
+        """The client is slow. Once the answer is whole, its connection is somebody else's."""
+        if not self.ended.done:
+            self._connection.pause()
 
     def resume(self) -> None:
         """The client has caught up."""
-        self._connection.resume()
+        if not self.ended.done:
+            self._connection.resume()
 
     def keep_alive(self, tick: int, every_ticks: int) -> None:
         """After a long silence of the provider, send what keeps the client waiting; only ever between two events."""

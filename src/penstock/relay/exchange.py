@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.kit.errors import PenstockError
 from penstock.kit.ids import new_id
+from penstock.relay.headers import Sifted
 from penstock.relay.outcome import CLIENT_GONE, STOPPED
-from penstock.relay.headers import Sifted, sift
 from penstock.upstream.wires import WIRES
 from penstock.upstream.wires.wire import Dialect, Wire
 
@@ -51,36 +51,31 @@ class Stopping(Interruption):
 
 
 class Exchange:
-    """One request as the walk sees it. `body` is None while the body has not come, or when it is streamed through `upload`."""
+    """One request as the walk sees it. `body` is None while the body has not come, or when it is streamed through `upload`.
+
+    `close`: the client's connection is closed after this answer. `upgrade`: the client asks to switch protocols. `gone`: it has
+    closed. `started`: the head of an answer has been written.
+    """
 
     __slots__ = (
         "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "receiver", "sifted",
         "started", "status", "target", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
-    def __init__(self, edge: Edge, target: Target, wire: Wire, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
+        self.began_ns = self.body_ns = perf_counter_ns()
+        self.id = new_id("req")
         self.edge = edge
         self.target = target
-        self.wire = wire
+        self.wire = cast("Wire", target.wire)
         self.headers = headers
-        self.began_ns = perf_counter_ns()
-        self.body_ns = 0
-        self.id = new_id("req")
-        self.sifted: Sifted = sift(headers, target.query)
+        self.sifted = sifted
         self.body: bytes | None = None
         self.upload: Upload | None = None
         self.walker: Walker | None = None
         self.receiver: Any = None
         """Who forwards the answer, told when the client is slow."""
-        self.http10 = False
-        self.close = False
-        """Close the client's connection after this answer."""
-        self.upgrade = False
-        """The client asks to switch protocols."""
-        self.gone = False
-        self.started = False
-        """The head of an answer has been written."""
-        self.finished = False
+        self.http10 = self.close = self.upgrade = self.gone = self.started = self.finished = False
         self.status = 0
 
     @property

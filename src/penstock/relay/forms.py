@@ -6,10 +6,14 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-_BOUNDARY = re.compile(rb'boundary=(?:"([^"]{1,200})"|([^;\s]{1,200}))', re.IGNORECASE)
-_NAME = re.compile(rb'[;\s]name="([^"]{0,200})"', re.IGNORECASE)
-_FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
+_BOUNDARY = re.compile(rb'[;\s]boundary=(?:"([^"]{1,200})"|([^;\s"]{1,200}))', re.IGNORECASE)
+_DISPOSITION = re.compile(rb"\r\ncontent-disposition:[ \t]*form-data[ \t]*(;[^\r\n]*)", re.IGNORECASE)
+_NAME = re.compile(rb';[ \t]*name=(?:"([^"]{0,200})"|([^;\s"]{1,200}))', re.IGNORECASE)
+_FILE = re.compile(rb";[ \t]*filename\*?=", re.IGNORECASE)
 FIELD_LIMIT = 64 * 1024
+NOWHERE = -1
+PARTS_LIMIT = 200
+"""No more parts than these are looked at, which bounds the time."""
 
 
 class Field(NamedTuple):
@@ -31,26 +35,47 @@ def is_urlencoded(content_type: bytes) -> bool:
 
 
 def multipart_fields(body: bytes, content_type: bytes) -> dict[str, Field]:
-    """The plain fields that are whole in `body`, which may be only the beginning of one. Files are passed over."""
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        return {}
-    delimiter = b"--" + (found[1] or found[2])
+    """The plain fields that are whole in `body`, which may be only the beginning of one. Files are passed over.
+
+    Of several with one name the last counts.
+    """
     fields: dict[str, Field] = {}
-    at = body.find(delimiter)
-    while at >= 0:
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        return fields
+    delimiter = b"\r\n--" + (boundary[1] or boundary[2])
+    # The first delimiter may stand at the very beginning, without the line end that belongs to it.
+    at = -2 if body.startswith(delimiter[2:]) else _find(body, delimiter, 0)
+    for _ in range(PARTS_LIMIT):
         head = at + len(delimiter)
-        blank = body.find(b"\r\n\r\n", head)
-        following = body.find(b"\r\n" + delimiter, head)
-        if blank < 0 or following < 0:
+        end = _find(body, delimiter, head)
+        if NOWHERE in {at, end} or body.startswith(b"--", head):
             break
-        name = _NAME.search(body, head, blank)
+        blank = body.find(b"\r\n\r\n", head, end)
         start = blank + 4
-        if name is not None and start <= following <= start + FIELD_LIMIT and not _FILE.search(body, head, blank):
-            value = body[start:following].decode("utf-8", "replace")
-            fields[name[1].decode("utf-8", "replace")] = Field(value, start, following)
-        at = following + 2
+        if blank >= 0 and end - start <= FIELD_LIMIT and (name := _plain_name(body, head, start)):
+            fields[name] = Field(body[start:end].decode("utf-8", "replace"), start, end)
+        at = end
     return fields
+
+
+def _find(body: bytes, delimiter: bytes, at: int) -> int:
+    """Where the next delimiter stands: a line that is one, not one that only begins like one."""
+    while (at := body.find(delimiter, at)) >= 0:
+        after = at + len(delimiter)
+        if body[after : after + 2] in {b"\r\n", b"--"}:
+            return at
+        at += 2
+    return NOWHERE
+
+
+def _plain_name(body: bytes, head: int, start: int) -> str:
+    """The name in the header of a part; empty for a file, or when there is none."""
+    disposition = _DISPOSITION.search(body, head, start)
+    if disposition is None or _FILE.search(disposition[1]):
+        return ""
+    name = _NAME.search(disposition[1])
+    return "" if name is None else (name[1] or name[2] or b"").decode("utf-8", "replace")
 
 
 def urlencoded_fields(body: bytes) -> dict[str, str]:

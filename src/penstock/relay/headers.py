@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
+
+from penstock.keys.door import Caller
+
+from penstock.kit.errors import PenstockError
 
 KEEP, DROP, CREDENTIAL, ORIGIN, TYPE, ENCODING, PROTOCOL, LENGTH, CHUNKED, CONNECTION = range(10)
 
@@ -14,6 +18,8 @@ _ROLES: dict[bytes, int] = {
     **dict.fromkeys(_HOP, DROP),
     **dict.fromkeys((b"host", b"expect", b"cookie", b"forwarded", b"via", b"x-real-ip", b"true-client-ip"), DROP),
     **dict.fromkeys((b"http2-settings", b"referer", b"x-request-id", b"cdn-loop"), DROP),
+    # With these some servers answer another request than the one that was metered.
+    **dict.fromkeys((b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-url", b"x-rewrite-url"), DROP),
     **dict.fromkeys((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"), CREDENTIAL),
     b"connection": CONNECTION,
     b"content-length": LENGTH,
@@ -30,16 +36,20 @@ _ROLES: dict[bytes, int] = {
 }
 _PREFIXES = (b"x-forwarded-", b"cf-", b"sec-fetch-", b"sec-ch-", b"x-penstock-", b"access-control-")
 _ANSWER_DROPS = frozenset(
-    (*_HOP, b"content-length", b"set-cookie", b"x-request-id", b"server", b"alt-svc", b"strict-transport-security",
+    (*_HOP, b"content-length", b"set-cookie", b"x-request-id", b"server", b"alt-svc", b"strict-transport-security", b"www-authenticate",
+     b"openai-organization", b"openai-project", b"anthropic-organization-id",
+     b"x-penstock-cost", b"x-penstock-channel", b"x-penstock-overhead-ms",
      b"access-control-allow-origin", b"access-control-expose-headers", b"access-control-allow-headers",
      b"access-control-allow-methods", b"access-control-allow-credentials", b"access-control-max-age", b"nel", b"report-to")
 )  # fmt: skip
+_USUAL = frozenset((b"keep-alive", b"Keep-Alive", b"close", b"Close"))
+"""Values of `connection` that name no header."""
 REMEMBERED = 1024
 PROTOCOL_KEY = b"openai-insecure-api-key."
 """Before a key in the name of a WebSocket subprotocol."""
 
 
-class Sifted(NamedTuple):
+class Sifted(msgspec.Struct):
     """A request's headers, sorted out: what to forward (whole lines), credentials in order of trust, and the few values we read."""
 
     forward: bytes
@@ -51,17 +61,23 @@ class Sifted(NamedTuple):
     content_encoding: bytes
     length: int | None
     """Bytes of the body, None when it is chunked."""
+    caller: Caller | None = None
+    """Who was admitted with these credentials, at `epoch` of the keys: a known head need not be asked again."""
+    epoch: int = -1
 
 
 def _role(name: bytes) -> int:
     role = DROP if name.startswith(_PREFIXES) else KEEP
-    if len(_ROLES) < REMEMBERED:
+    if len(_ROLES) < REMEMBERED and len(name) <= 64:
         _ROLES[name] = role
     return role
 
 
 def sift(headers: list[tuple[bytes, bytes]], query: bytes) -> Sifted:
-    """Sort a request's headers out. Names are lower case. Headers that `connection` names are dropped too."""
+    """Sort a request's headers out. Names are lower case. Headers that `connection` names are dropped too.
+
+    Raises PenstockError 400 for a transfer-encoding other than chunked.
+    """
     lines: list[bytes] = []
     credentials: list[bytes] = []
     own: list[bytes] = []
@@ -80,9 +96,11 @@ def sift(headers: list[tuple[bytes, bytes]], query: bytes) -> Sifted:
         elif role == LENGTH:
             length = int(value)
         elif role == CONNECTION:
-            if len(value) > 10:
-                connection = value
+            if value not in _USUAL:
+                connection += b"," + value
         elif role == CHUNKED:
+            if length is None or value.strip().lower() != b"chunked":
+                raise PenstockError("invalid_request", "The transfer-encoding must be chunked, once.")
             length = None
         elif role == CREDENTIAL:
             credentials.append(_token(value))
@@ -128,10 +146,16 @@ def without_key(query: bytes) -> bytes:
 
 def answer_lines(headers: list[tuple[bytes, bytes]], *, length: bool) -> list[bytes]:
     """The header lines of an answer that go on to the client; `length`: content-length among them."""
-    lines = [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in _ANSWER_DROPS]
-    for name, value in headers:
-        if name == b"x-request-id":
-            lines.append(b"x-provider-request-id: %b\r\n" % value)
+    lines: list[bytes] = []
+    connection = b""
+    for pair in headers:
+        name = pair[0]
+        if name not in _ANSWER_DROPS:
+            lines.append(b"%b: %b\r\n" % pair)
+        elif name == b"x-request-id":
+            lines.append(b"x-provider-request-id: %b\r\n" % pair[1])
         elif length and name == b"content-length":
-            lines.append(b"content-length: %b\r\n" % value)
-    return lines
+            lines.append(b"content-length: %b\r\n" % pair[1])
+        elif name == b"connection" and pair[1] not in _USUAL:
+            connection += b"," + pair[1]
+    return _without(lines, connection) if connection else lines

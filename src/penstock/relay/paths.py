@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from penstock.upstream.wires import WIRES, wire_for
 from penstock.upstream.wires.wire import Wire
@@ -17,14 +18,16 @@ ROOTS = frozenset(
     )
 )  # fmt: skip
 """First segments that mean the API although `/v1` was forgotten."""
-_SLASHES = re.compile(rb"/{2,}")
 _VERSION = re.compile(r"v\d+")
 _ABSOLUTE = re.compile(rb"^https?://[^/?#]*", re.IGNORECASE)
 _BAD = re.compile(rb"[^\x21-\x7e]|\\")
+_OUTSIDE = re.compile(rb"(?:^|[/\\])\.{1,2}(?:[/\\;]|$)|[\x00-\x1f\x7f]")
+"""In a decoded path: a dot segment, or a control character."""
+_OTHER = WIRES["passthrough"]
 CACHED = 2048
 
 
-class Target(NamedTuple):
+class Target(msgspec.Struct, frozen=True):
     """Where a request goes. `wire` None: not the relay's but the control plane's; `refused`: not a path at all."""
 
     method: bytes
@@ -50,19 +53,34 @@ def find_target(method: bytes, url: bytes) -> Target:
 
 
 def _read(method: bytes, url: bytes) -> Target:
-    raw, _, query = _ABSOLUTE.sub(b"", url, count=1).partition(b"?")
-    query = query.partition(b"#")[0]
-    raw = _SLASHES.sub(b"/", raw.partition(b"#")[0])
-    segments = [part for part in raw.split(b"/") if part]
-    if _BAD.search(url) or any(unquote_to_bytes(part) in (b".", b"..") for part in segments):
+    raw, _, query = _ABSOLUTE.sub(b"", url, count=1).partition(b"#")[0].partition(b"?")
+    decoded = unquote_to_bytes(raw) if b"%" in raw else raw
+    if _BAD.search(url) or _OUTSIDE.search(decoded):
         return Target(method, "", b"", None, refused=True)
-    names = [part.decode("ascii") for part in segments]
+    names = _names(raw.decode("ascii"))
+    path = "/" + "/".join(names)
+    if not names or not _VERSION.fullmatch(names[0]):
+        return Target(method, path, query, None)
+    wire = _wire(method, path)
+    if decoded is not raw and wire is _OTHER:
+        # A provider decodes before it looks at the path, so what is metered is what it will see.
+        plain = "/" + "/".join(_names(decoded.decode("utf-8", "replace")))
+        if _wire(method, plain) is not _OTHER:
+            path, wire = plain, _wire(method, plain)
+    return Target(method, path, query, wire)
+
+
+def _names(path: str) -> list[str]:
+    """The segments of a path, as if `/v1` had been written once, whether it was or not."""
+    names = [name for name in path.split("/") if name]
     if names and names[0] in ROOTS:
         names.insert(0, "v1")
     while len(names) > 1 and names[0] == "v1" and names[1] == "v1":
         del names[0]
-    path = "/" + "/".join(names)
-    if not names or not _VERSION.fullmatch(names[0]):
-        return Target(method, path, query, None)
-    wire = WIRES["realtime"] if path == "/v1/realtime" else wire_for(method.decode("ascii"), path)
-    return Target(method, path, query, wire)
+    return names
+
+
+def _wire(method: bytes, path: str) -> Wire:
+    if path == "/v1/realtime" and method == b"GET":
+        return WIRES["realtime"]
+    return wire_for(method.decode("ascii"), path)

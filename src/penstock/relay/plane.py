@@ -11,6 +11,7 @@ from penstock.keys.door import KeyRing
 from penstock.kit.pulse import Pulse
 from penstock.records.door import Recorder
 from penstock.relay.metrics import Metrics
+from penstock.relay.route import Route
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 
@@ -54,6 +55,20 @@ class Plane:
     purse: Purse
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
+    routes: dict[tuple[str, str], Route] = field(default_factory=dict)
+    """Routes that were found already, by wire and model; emptied with every change of channels."""
     stopping: bool = False
+    record_limit: int = 0
+    """Bytes of each body that are recorded, where an exchange is."""
+    shows: bool = False
+    """Settings add headers of ours to answers."""
+    attempts: int = 1
+    """How many channels are tried at most."""
     connections: set[Any] = field(default_factory=set)
     """The clients' connections, as uvicorn keeps them."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.record_limit = settings.record_body_limit
+        self.shows = settings.show_cost or settings.show_channel or settings.show_overhead
+        self.attempts = settings.retries + 1

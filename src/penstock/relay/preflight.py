@@ -9,7 +9,7 @@ _USUAL = b"authorization, content-type, x-api-key, api-key, anthropic-version, a
 
 def answer_preflight(exchange: Exchange) -> None:
     """Answer an OPTIONS request: everything that is asked for is allowed; keys, not origins, guard the API."""
-    wanted = next((value for name, value in exchange.headers if name == b"access-control-request-headers"), b"") or _USUAL
+    wanted = b", ".join(value for name, value in exchange.headers if name == b"access-control-request-headers") or _USUAL
     private = any(name == b"access-control-request-private-network" for name, _ in exchange.headers)
     lines = [
         b"access-control-allow-methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n",
@@ -21,5 +21,7 @@ def answer_preflight(exchange: Exchange) -> None:
         lines.append(b"access-control-allow-private-network: true\r\n")
     if exchange.sifted.origin is None:
         lines.append(b"access-control-allow-origin: *\r\n")
+    if exchange.upload is not None and not exchange.upload.done:
+        exchange.close = True
     exchange.write(exchange.head(204, lines, b""))
     exchange.finish()

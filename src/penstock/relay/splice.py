@@ -59,7 +59,7 @@ class Plain:
         self._connection = connection
         self._gathered: list[bytes] = []
         # Sound and files are heard and saved as they arrive; only JSON is of no use before it is whole.
-        self._gather_limit = GATHERED_LIMIT if b"json" in (head.get(b"content-type") or b"").lower() else 0
+        self._gather_limit = GATHERED_LIMIT if b"json" in head.content_type else 0
         self._size = 0
         self._streams = False
         self._held = b""
@@ -85,7 +85,7 @@ class Plain:
             return
         self._pass(data)
 
-    def chunks(self, framed: bytes, parts: list[bytes]) -> None:  # noqa: ARG002  the framing is made anew
+    def chunks(self, framed: bytes, parts: list[bytes]) -> None:
         """Whole chunks."""
         for part in parts:
             self.body(part)
@@ -102,12 +102,14 @@ class Plain:
     # to the client
 
     def pause(self) -> None:
-        """The client is slow."""
-        self._connection.pause()
+        """The client is slow. Once the answer is whole, its connection is somebody else's."""
+        if not self.ended.done:
+            self._connection.pause()
 
     def resume(self) -> None:
         """The client has caught up."""
-        self._connection.resume()
+        if not self.ended.done:
+            self._connection.resume()
 
     def _stream(self) -> None:
         """It is long: begin the answer and pass on what comes from here, always one piece behind."""
@@ -143,15 +145,15 @@ class Plain:
         return b"%x\r\n%b\r\n" % (len(data), data) if self._held_framed else data
 
     def usage(self) -> tuple[Usage, bool]:
-        """Read from the whole answer, or from the end of a long one. An error answer has consumed nothing."""
-        if self._head.status >= 400:
+        """Read from the whole answer, or from the end of a long one. An error or a redirect has consumed nothing."""
+        if self._head.status >= 300:
             return Usage(calls=0), False
         if self._streams:
             return self._exchange.wire.read(b"".join(self._tail), self._ask)
         body = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
         self._gathered = [body]
-        encoding = self._head.get(b"content-encoding")
-        if encoding is not None:
+        encoding = self._head.content_encoding
+        if encoding:
             body = expand(body, encoding, GATHERED_LIMIT * 16) or body
         return self._exchange.wire.read(body, self._ask)
 
@@ -177,11 +179,16 @@ class Plain:
         if self.record_limit:
             self.recorded = [body[: self.record_limit]]
             self.record_cut = len(body) > self.record_limit
-        bodiless = exchange.target.method == b"HEAD" or head.status in (204, 304)
-        framing = b"" if bodiless else b"content-length: %d\r\n" % len(body)
-        headers = answer_lines(head.headers, length=bodiless and head.status != 204)
-        headers += lines
-        exchange.write(exchange.head(head.status, headers, framing) + body)
+        if body:
+            head_lines = answer_lines(head.headers, length=False)
+            framing = b"content-length: %d\r\n" % len(body)
+        else:
+            # HEAD, 204 and 304 have a length in their head at most, and no body.
+            head_lines = answer_lines(head.headers, length=head.status != 204)
+            framing = b"" if exchange.target.method == b"HEAD" or head.status in (204, 304) else b"content-length: 0\r\n"
+            if framing:
+                head_lines = answer_lines(head.headers, length=False)
+        exchange.write(exchange.head(head.status, head_lines + lines if lines else head_lines, framing) + body)
 
 
 def refusal(error: UpstreamError | None) -> PenstockError:

@@ -89,7 +89,7 @@ class Tunnel:
         """The provider has closed."""
         self.ended.set(COMPLETE)
 
-    def broken(self, error: UpstreamError) -> None:  # noqa: ARG002  a WebSocket has its own way to say what happened
+    def broken(self, error: UpstreamError) -> None:
         """The provider's side was cut."""
         self.ended.set(UPSTREAM_DIED)
 
@@ -132,6 +132,6 @@ class Tunnel:
         """The sum of what the session's answers have used."""
         return self._meter.usage()
 
-    def finish(self, outcome: str, lines: list[bytes]) -> None:  # noqa: ARG002  the two sides are closed whatever it was
+    def finish(self, outcome: str, lines: list[bytes]) -> None:
         """Close the client's side."""
         self._exchange.cut()

@@ -35,32 +35,33 @@ class Upload(asyncio.BaseProtocol):
         self.grown = 0
         """How many bytes more are sent than came."""
         self.done = False
-        self.too_large = False
+        self.stopped = False
+        """Nobody wants the rest."""
         self.recorded: list[bytes] = []
         """The first bytes, kept for the record."""
         self.record_limit = 0
         self._recorded_size = 0
 
-    def feed(self, data: bytes) -> None:
-        """More of the body has come from the client."""
+    def feed(self, data: bytes) -> bool:
+        """Take more of the body from the client; False when that is more than the limit."""
         self.size += len(data)
         if self.size > self._limit:
-            self.too_large = True
-            self._arrived.set()
-            return
+            return False
+        if self.stopped:
+            return True
         if self._recorded_size < self.record_limit:
             self.recorded.append(data[: self.record_limit - self._recorded_size])
             self._recorded_size += len(self.recorded[-1])
         if self._connection is not None:
-            self._connection.transport.write(self._framed(data))
-            self._connection.stamp = self._connection.pool.pulse.tick
-            return
+            self._write(self._connection, data)
+            return True
         self._waiting.append(data)
         self._waiting_size += len(data)
         if self._waiting_size >= self._pause_at:
             self._edge.hold_reading("upload")
         if self._waiting_size >= self._wanted:
             self._arrived.set()
+        return True
 
     def end(self) -> None:
         """The whole body has come."""
@@ -71,7 +72,7 @@ class Upload(asyncio.BaseProtocol):
 
     async def prefix(self, wanted_bytes: int) -> bytes:
         """The first bytes of the body: at least `wanted_bytes`, or all there is."""
-        while self._waiting_size < wanted_bytes and not self.done and not self.too_large:
+        while self._waiting_size < wanted_bytes and not self.done:
             self._arrived = Signal()
             self._wanted = wanted_bytes
             self._pause_at = max(WAITING_LIMIT, wanted_bytes)
@@ -89,7 +90,7 @@ class Upload(asyncio.BaseProtocol):
         """All of the body, for a body that was only waited for so that its key could be checked first."""
         self._pause_at = self._wanted = self._limit + 1
         self._edge.go_on_reading("upload")
-        if not self.done and not self.too_large:
+        if not self.done:
             self._arrived = Signal()
             await self._arrived
         return b"".join(self._waiting)
@@ -99,31 +100,48 @@ class Upload(asyncio.BaseProtocol):
         self._connection = connection
         connection.upload = self
         waiting, self._waiting = self._waiting, []
-        for data in waiting:
-            connection.transport.write(self._framed(data))
         self._edge.go_on_reading("upload")
+        for data in waiting:
+            self._write(connection, data)
         if self.done:
             self._finish(connection)
 
     def stop(self) -> None:
-        """The provider has answered; what still comes is thrown away."""
+        """The provider has answered. What still comes is thrown away, and the client is told to stop by closing after the answer.
+
+        A connection to which only a part of the body was written still has this `upload`, and is not used again.
+        """
+        self.stopped = True
+        self._connection = None
+        self._waiting.clear()
+        if not self.done and self._edge.active is not None:
+            self._edge.active.close = True
+            self._edge.go_on_reading("upload")
+
+    def cut(self) -> bool:
+        """The client will not send the rest: close the connection it was forwarded to. False if the provider has answered already."""
         if self._connection is not None:
-            self._connection.upload = None
+            self._connection.abort()
             self._connection = None
+        return not self.stopped
 
     def pause_writing(self) -> None:
         """The provider is slow: stop reading from the client."""
-        self._edge.hold_reading("upload")
+        if not self.stopped:
+            self._edge.hold_reading("upload")
 
     def resume_writing(self) -> None:
         """The provider takes more."""
         self._edge.go_on_reading("upload")
 
-    def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
+    def _write(self, connection: Connection, data: bytes) -> None:
+        if not connection.transport.is_closing():
+            connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+            connection.stamp = connection.pool.pulse.tick
 
     def _finish(self, connection: Connection) -> None:
-        if self.chunked:
+        if self.chunked and not connection.transport.is_closing():
             connection.transport.write(b"0\r\n\r\n")
         connection.upload = None
         self._connection = None
+        self._edge.go_on_reading("upload")

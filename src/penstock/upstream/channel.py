@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
 from urllib.parse import urlsplit
 
+from penstock.kit.globs import matches
 from penstock.upstream.client.pool import Origin, Pool
 from penstock.upstream.providers import Provider
+
+PATHS_KEPT = 1024
+_PATH = re.compile(r"[!-~]*")
 
 
 class Channel:
     """One way to reach a provider. Everything that is the same for each request is prepared here as bytes.
 
-    `secret` None means that the client's own credential is forwarded. `models` are globs of the public names it serves;
-    `rewrites` are public names that are sent under another.
+    `secret` None means that the client's own credential is forwarded. `models` are globs of the public names it serves.
+    Raises ValueError for a base URL or a secret that cannot be written into a request.
     """
 
-    __slots__ = ("_base_path", "_lines", "_paths", "models", "name", "pool", "provider", "rewrites", "transparent")
+    __slots__ = ("_base_path", "_extra", "_lines", "_paths", "models", "name", "pool", "provider", "transparent")
 
     def __init__(
         self,
@@ -27,16 +31,18 @@ class Channel:
         *,
         secret: str | None = None,
         models: tuple[str, ...] = ("*",),
-        rewrites: dict[str, str] | None = None,
     ) -> None:
         self.name = name
         self.provider = provider
         self.pool = pool
         self.models = models
-        self.rewrites = rewrites or {}
         self.transparent = secret is None
         self._base_path = urlsplit(base_url).path
-        self._lines = b" HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n%b" % (pool.origin.authority, provider.credential(secret) if secret else b"")
+        if not _PATH.fullmatch(self._base_path):
+            raise ValueError(f"the path of a base URL has characters that must be percent-encoded: {base_url!r}")
+        credential = b"" if secret is None else provider.credential(secret)
+        self._lines = b" HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n%b" % (pool.origin.authority, credential)
+        self._extra = [(b"\n%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in provider.extra_headers]
         self._paths: dict[str, bytes] = {}
 
     @staticmethod
@@ -48,18 +54,20 @@ class Channel:
         """The provider speaks the wire and the model is one of the channel's."""
         if wire not in self.provider.wires:
             return False
-        return self.models == ("*",) or (model is not None and any(fnmatchcase(model, glob) for glob in self.models))
+        return self.models == ("*",) or (model is not None and matches(self.models, model))
 
     def request(self, method: bytes, path: str, query: bytes, headers: bytes) -> bytes:
         """The beginning of a request: request line, host, credential, then `headers` (whole lines)."""
         where = self._paths.get(path)
         if where is None:
             where = self.provider.target(self._base_path, path).encode("ascii")
-            if len(self._paths) < 1024:
-                self._paths[path] = where
-        for name, value in self.provider.extra_headers:
-            if name + b": " not in headers:
-                headers += b"%b: %b\r\n" % (name, value)
+            if len(self._paths) >= PATHS_KEPT:
+                self._paths.clear()
+            self._paths[path] = where
         if query:
             where = where + b"?" + query
-        return b"%b %b%b%b" % (method, where, self._lines, headers)
+        head = b"%b %b%b%b" % (method, where, self._lines, headers)
+        for begin, line in self._extra:
+            if begin not in head:
+                head += line
+        return head

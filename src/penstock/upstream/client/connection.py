@@ -39,14 +39,15 @@ class Connection(asyncio.Protocol):
     """A connection of a pool. It serves one request at a time; when its answer is whole it goes back by itself."""
 
     __slots__ = (
-        "_buffer", "_framing", "_head", "_limit", "_receiver", "_reusable", "_to_head", "answered", "began_tick",
+        "_buffer", "_fault", "_framing", "_head", "_receiver", "_reusable", "_room", "_to_head", "answered", "began_tick",
         "busy", "loop_paused", "lost", "pool", "stamp", "transport", "tunnel", "upload", "uses",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._limit = pool.limits.head_bytes
+        self._room = 0
+        """Bytes that heads may still take, interim ones included."""
         self._buffer = b""
         self._head: Signal | None = None
         self._framing: Length | Chunked | UntilClose | None = None
@@ -58,12 +59,19 @@ class Connection(asyncio.Protocol):
         """A byte of the answer has come."""
         self.loop_paused = False
         self.lost = False
+        self._fault: Exception | None = None
+        """Why it was lost; None when the provider closed in good order."""
         self.uses = 0
         self.stamp = self.began_tick = 0
         self.upload: asyncio.BaseProtocol | None = None
         """Who is told to pause and resume while it writes a long request body."""
         self.tunnel: Receiver | None = None
         """After a protocol switch: who gets everything that arrives."""
+
+    @property
+    def waiting(self) -> bool:
+        """The head of the answer has not come."""
+        return self._head is not None
 
     def ask(self, request: bytes, *, to_head: bool = False) -> Signal:
         """Write a request (or its beginning) and give what can be awaited for the `Head`.
@@ -74,25 +82,35 @@ class Connection(asyncio.Protocol):
         self.answered = False
         self._to_head = to_head
         self._receiver = self._framing = None
+        self._room = self.pool.limits.head_bytes
         self.uses += 1
         self.stamp = self.began_tick = self.pool.pulse.tick
-        self._head = head = Signal()
+        head = Signal()
+        if self.transport.is_closing():
+            head.fail(UpstreamError("broken", "the connection was closed before the request was sent", reused=self.uses > 1))
+            return head
+        self._head = head
         self.transport.write(request)
         return head
 
     def deliver(self, receiver: Receiver) -> None:
         """Send the body of the answer whose head was awaited to `receiver`, from now on."""
+        framing, data = self._framing, self._buffer
         self._receiver = receiver
-        if self._framing is None:
-            self._finish(self._buffer)
-        elif self._buffer:
-            data, self._buffer = self._buffer, b""
-            self._feed(data)
-        if self.lost and self._receiver is not None:
-            self._receiver = None
-            self._close_body(receiver, None)
-        elif self.loop_paused:
+        if self.loop_paused:
             self.resume()
+        if framing is None:
+            self._finish(data)
+        elif type(framing) is Length and framing.left == len(data):
+            # The whole answer came at once, as most do.
+            receiver.body(data)
+            self._finish(b"")
+        elif data:
+            self._buffer = b""
+            self._feed(data)
+        if self.lost and self._receiver is receiver:
+            self._receiver = None
+            self._close_body(receiver)
 
     def switch(self, tunnel: Receiver) -> None:
         """After the provider has switched protocols: everything goes to `tunnel` from now on, until `tunnel.end()`."""
@@ -139,6 +157,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
+        self.stamp = self.pool.pulse.tick
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the head or the body."""
@@ -165,15 +184,17 @@ class Connection(asyncio.Protocol):
         """The end of the connection ends whatever is running on it."""
         self.pool.forget(self)
         self.lost = True
+        self._fault = exc
         head, receiver, tunnel = self._head, self._receiver, self.tunnel
         self._head = self._receiver = self.tunnel = None
         if head is not None:
             how = f"connection lost: {exc}" if exc else "the connection was closed before an answer came"
             head.fail(UpstreamError("broken", how, reused=self.uses > 1 and not self.answered))
         elif receiver is not None:
-            self._close_body(receiver, exc)
+            self._close_body(receiver)
         elif tunnel is not None:
             tunnel.end()
+
     def pause_writing(self) -> None:
         """The provider takes the request body slowly."""
         if self.upload is not None:
@@ -187,31 +208,34 @@ class Connection(asyncio.Protocol):
     # reading
 
     def _read_head(self, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or end > self._limit:
-            self._buffer = data
-            if len(data) > self._limit:
+        position = 0
+        while True:
+            end = data.find(b"\r\n\r\n", position) + 4
+            size = (end if end >= 4 else len(data)) - position
+            if size > self._room:
                 self.fail(UpstreamError("invalid", "the head of the answer is too long"))
-            return
-        try:
-            head = parse_head(data[: end + 4], to_head=self._to_head)
-        except FramingError as exc:
-            self.fail(UpstreamError("invalid", str(exc)))
-            return
-        rest = data[end + 4 :]
-        if head.status < 200 and head.status != 101:
+                return
+            if end < 4:
+                self._buffer = data[position:]
+                return
+            try:
+                head = parse_head(data[position:end], to_head=self._to_head)
+            except FramingError as exc:
+                self.fail(UpstreamError("invalid", str(exc)))
+                return
+            if head.status >= 200 or head.status == 101:
+                break
             # 100 Continue, 102, 103: not the answer yet (RFC 9110 section 15.2).
-            self._buffer = b""
-            if rest:
-                self._read_head(rest)
-            return
-        self._buffer = rest
+            self._room -= size
+            position = end
+        self._buffer = data[end:]
         self._framing = head.framing
         self._reusable = head.keep_alive
         waiting, self._head = self._head, None
         if waiting is not None:
             waiting.set(head)
-        if self._receiver is None and self.busy and self.tunnel is None and not self.transport.is_closing():
+        # By now the answer may be over, and this connection asked for another one.
+        if self.busy and self._head is None and self._receiver is None and self.tunnel is None:
             self.pause()
 
     def _feed(self, data: bytes) -> None:
@@ -226,13 +250,14 @@ class Connection(asyncio.Protocol):
             return
         if rest is not None:
             self._finish(rest)
-        elif type(framing) is Length and framing.left == 0:
-            self._finish(b"")
 
     def _finish(self, rest: bytes) -> None:
         receiver, self._receiver = self._receiver, None
         self._buffer = b""
         if self._reusable and not rest and self.upload is None:
+            if self.loop_paused:
+                # Whoever was slow to take this answer is not to slow down the next one.
+                self.resume()
             self.busy = False
             self.pool.give_back(self)
         else:
@@ -241,10 +266,10 @@ class Connection(asyncio.Protocol):
         if receiver is not None:
             receiver.end()
 
-    def _close_body(self, receiver: Receiver, exc: Exception | None) -> None:
+    def _close_body(self, receiver: Receiver) -> None:
         try:
-            if exc is not None or self._framing is None:
-                raise FramingError(f"connection lost: {exc}")
+            if self._fault is not None or self._framing is None:
+                raise FramingError(f"connection lost: {self._fault}")
             self._framing.close()
         except FramingError as error:
             receiver.broken(UpstreamError("broken", str(error)))

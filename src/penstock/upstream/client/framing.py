@@ -1,6 +1,7 @@
-"""How a response body ends: three strict readers (RFC 9112 section 6), without input or output.
+"""How a response body ends: three strict readers (RFC 9112 sections 6 and 7), without input or output.
 
 Each is fed the bytes after the head. `feed` returns the bytes that lie beyond the body, or None while the body goes on.
+However the bytes are cut, the same content is delivered, and the same framing is refused after the same content.
 """
 
 from __future__ import annotations
@@ -9,8 +10,16 @@ import re
 from typing import Protocol
 
 LINE_LIMIT = 4096
+"""Bytes of the longest line of a chunked body, its CRLF included."""
 TRAILER_LIMIT = 16 * 1024
+SIZES_KEPT = 8192
+
 _SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*+"'
+# Nothing here gives back what it has taken, so time is linear in the line.
+_EXTENSIONS = re.compile(rb"(?:[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?+)*+" % (_TOKEN, _TOKEN, _QUOTED))
+_TRAILER = re.compile(rb"%b:[\t -\x7e\x80-\xff]*+" % _TOKEN)
 _sizes: dict[bytes, int] = {}
 
 
@@ -29,16 +38,20 @@ class Sink(Protocol):
 
 
 def chunk_size(line: bytes) -> int:
-    """The size in a chunk's first line, or -1 if it has extensions, which are then to be cut off. Raises FramingError."""
-    size = _sizes.get(line)
-    if size is None:
-        if b";" in line:
-            return -1
-        if not _SIZE.fullmatch(line):
-            raise FramingError("a chunk size is not a hexadecimal number")
-        size = int(line, 16)
-        if len(_sizes) < 8192:
-            _sizes[line] = size
+    """The size in a chunk's first line; extensions are passed over. Raises FramingError."""
+    size = _SIZE.match(line)
+    if size is None or not _EXTENSIONS.fullmatch(line, size.end()):
+        raise FramingError("a chunk does not begin with a hexadecimal size")
+    return int(size[0], 16)
+
+
+def _plain_size(line: bytes) -> int:
+    """The size in a chunk's first line, remembered; 0 unless that is all there is and more than nothing."""
+    if not _SIZE.fullmatch(line):
+        return 0
+    size = int(line, 16)
+    if len(_sizes) < SIZES_KEPT:
+        _sizes[line] = size
     return size
 
 
@@ -77,8 +90,7 @@ class UntilClose:
 
     def feed(self, data: bytes, sink: Sink) -> bytes | None:
         """Deliver everything."""
-        if data:
-            sink.body(data)
+        sink.body(data)
         return None
 
     def close(self) -> None:
@@ -86,7 +98,7 @@ class UntilClose:
 
 
 class Chunked:
-    """A body in chunks. Whole chunks are handed on framed as they came, so that they need not be framed again."""
+    """A body in chunks. Whole plain chunks are handed on framed as they came, so that they need not be framed again."""
 
     __slots__ = ("_left", "_line", "_trailer_size", "_trailing")
 
@@ -99,90 +111,93 @@ class Chunked:
         self._trailer_size = 0
 
     def feed(self, data: bytes, sink: Sink) -> bytes | None:
-        """Deliver whole chunks framed, pieces of chunks bare."""
+        """Deliver whole plain chunks framed, others and pieces of chunks bare."""
         if self._line:
             data, self._line = self._line + data, b""
-        while data:
+        position, size = 0, len(data)
+        while position < size:
             if self._left:
-                data = self._go_on(data, sink)
+                position = self._go_on(data, position, sink)
             elif self._trailing:
-                return self._trailers(data)
-            elif data := self._whole(data, sink):
-                data = self._begin(data)
+                return self._trailers(data, position)
+            else:
+                position = self._whole(data, position, sink)
+                if position < size:
+                    position = self._begin(data, position)
         return None
 
-    def _whole(self, data: bytes, sink: Sink) -> bytes:
-        """Deliver the whole chunks that `data` starts with; what is left starts with another kind of chunk."""
-        position, size = 0, len(data)
+    def _whole(self, data: bytes, begin: int, sink: Sink) -> int:
+        """Deliver the whole plain chunks that stand at `begin`; the position of what is not one, to be read strictly."""
+        position, size = begin, len(data)
         parts: list[bytes] = []
         while position < size:
             eol = data.find(b"\r\n", position, position + LINE_LIMIT)
             if eol < 0:
-                self._keep_line(data[position:])
                 break
-            length = chunk_size(data[position:eol])
+            line = data[position:eol]
+            length = _sizes.get(line) or _plain_size(line)
             start = eol + 2
-            after = start + length + 2
-            if length <= 0 or after > size:
+            end = start + length
+            if not length or data[end : end + 2] != b"\r\n":
                 break
-            if data[after - 2 : after] != b"\r\n":
-                raise FramingError("a chunk does not end where its size says")
-            parts.append(data[start : after - 2])
-            position = after
+            parts.append(data[start:end])
+            position = end + 2
         if parts:
-            sink.chunks(data if position == size else data[:position], parts)
-        return b"" if self._line else data[position:]
+            sink.chunks(data if position - begin == size else data[begin:position], parts)
+        return position
 
-    def _begin(self, data: bytes) -> bytes:
-        """Take the first line of a chunk that is the last one, incomplete, or has extensions."""
-        eol = data.find(b"\r\n")
-        length = chunk_size(data[:eol].partition(b";")[0].rstrip(b" \t"))
-        if length == 0:
-            self._trailing = True
-        else:
+    def _begin(self, data: bytes, position: int) -> int:
+        """Take the first line of a chunk that is not whole, not plain, or the last."""
+        eol = data.find(b"\r\n", position, position + LINE_LIMIT)
+        if eol < 0:
+            return self._keep_line(data, position)
+        length = chunk_size(data[position:eol])
+        if length:
             self._left = length + 2
-        return data[eol + 2 :]
+        else:
+            self._trailing = True
+        return eol + 2
 
-    def _go_on(self, data: bytes, sink: Sink) -> bytes:
-        """Deliver more of the chunk that is being read; what is left belongs to the next one."""
+    def _go_on(self, data: bytes, position: int, sink: Sink) -> int:
+        """Deliver more of the chunk that is being read; the position of what belongs to the next one."""
         content = self._left - 2
         if content > 0:
-            piece = data[:content]
-            data = data[len(piece) :]
+            piece = data[position : position + content]
+            position += len(piece)
             self._left -= len(piece)
-            if piece:
-                sink.body(piece)
-        if data and self._left <= 2:
-            end = data[: self._left]
-            if end != b"\r\n"[2 - self._left :][: len(end)]:
+            sink.body(piece)
+        if self._left <= 2:
+            end = data[position : position + self._left]
+            if not b"\r\n"[2 - self._left :].startswith(end):
                 raise FramingError("a chunk does not end where its size says")
             self._left -= len(end)
-            data = data[len(end) :]
-        return data
+            position += len(end)
+        return position
 
-    def _keep_line(self, line: bytes) -> None:
+    def _trailers(self, data: bytes, position: int) -> bytes | None:
+        """Skip trailer fields, which nobody downstream expects, to the empty line that ends the body."""
+        while True:
+            eol = data.find(b"\r\n", position, position + LINE_LIMIT)
+            if eol < 0:
+                self._keep_line(data, position)
+                return None
+            if eol == position:
+                return data[eol + 2 :]
+            self._trailer_size += eol + 2 - position
+            if self._trailer_size > TRAILER_LIMIT:
+                raise FramingError("the trailers are too long")
+            if not _TRAILER.fullmatch(data, position, eol):
+                raise FramingError("a trailer is not a header field")
+            position = eol + 2
+
+    def _keep_line(self, data: bytes, position: int) -> int:
+        line = data[position:]
         if len(line) >= LINE_LIMIT:
-            raise FramingError("the first line of a chunk is too long")
+            raise FramingError("a line of the chunked body is too long")
         if b"\n" in line:
             raise FramingError("a line of the chunked body ends in a bare line feed")
         self._line = line
-
-    def _trailers(self, data: bytes) -> bytes | None:
-        """Skip trailer fields, which nobody downstream expects, to the empty line that ends the body."""
-        while True:
-            eol = data.find(b"\r\n")
-            if eol < 0:
-                self._trailer_size += len(data)
-                self._keep_line(data)
-                if self._trailer_size > TRAILER_LIMIT:
-                    raise FramingError("the trailers are too long")
-                return None
-            line, data = data[:eol], data[eol + 2 :]
-            if not line:
-                return data
-            self._trailer_size += eol
-            if self._trailer_size > TRAILER_LIMIT:
-                raise FramingError("the trailers are too long")
+        return len(data)
 
     def close(self) -> None:
         """The connection ended before the last chunk."""

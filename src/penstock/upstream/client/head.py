@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import httptools
+import msgspec
 
 from penstock.upstream.client.framing import Chunked, FramingError, Length, UntilClose
 
 BODILESS = frozenset((204, 304))
+_READ = frozenset((b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"))
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """A response head. `headers` have lower-case names, in order."""
 
     status: int
@@ -19,6 +19,10 @@ class Head(NamedTuple):
     framing: Length | Chunked | UntilClose | None
     """None: there is no body."""
     keep_alive: bool
+    content_type: bytes
+    """In lower case; empty if none was sent."""
+    content_encoding: bytes
+    """As sent; empty if none was."""
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header."""
@@ -45,6 +49,9 @@ def parse_head(data: bytes, *, to_head: bool) -> Head:
 
     Raises FramingError for anything RFC 9112 forbids: what a lenient parser lets through is how responses are split.
     """
+    if data[:7] != b"HTTP/1." or b"\0" in data:
+        # The parser would also take RTSP, HTTP/2.0, an empty line before the status, and NUL in the reason.
+        raise FramingError("the answer is not HTTP/1.1")
     collector = _Collector()
     parser = httptools.HttpResponseParser(collector)
     try:
@@ -55,25 +62,34 @@ def parse_head(data: bytes, *, to_head: bool) -> Head:
         status, keep_alive = parser.get_status_code(), False
     except httptools.HttpParserError as exc:
         raise FramingError(f"the head is not valid HTTP: {exc}") from None
+    if status < 100:
+        raise FramingError("the status is not a number from 100 to 999")
     headers = collector.headers
     framing: Length | Chunked | UntilClose | None = None
-    if not (to_head or status < 200 or status in BODILESS):
-        framing = _framing(headers)
-        keep_alive = keep_alive and type(framing) is not UntilClose
-    return Head(status, headers, framing, keep_alive)
-
-
-def _framing(headers: list[tuple[bytes, bytes]]) -> Length | Chunked | UntilClose | None:
-    length: bytes | None = None
+    length = content_type = content_encoding = b""
+    chunked = False
     for name, value in headers:
-        if name == b"transfer-encoding":
-            if value.strip().lower() != b"chunked":
-                raise FramingError("the transfer-encoding is not chunked")
-            return Chunked()
+        if name not in _READ:
+            continue
         if name == b"content-length":
-            if not value.isdigit() or len(value) > 18 or (length is not None and value != length):
+            if length or not value.rstrip(b" \t").isdigit():
                 raise FramingError("the content-length is not one number")
             length = value
-    if length is None:
-        return UntilClose()
-    return Length(int(length)) if int(length) else None
+        elif name == b"transfer-encoding":
+            if chunked or value.strip(b" \t").lower() != b"chunked":
+                raise FramingError("the transfer-encoding is not chunked")
+            chunked = True
+        elif name == b"content-type":
+            content_type = value.lower()
+        elif name == b"content-encoding":
+            content_encoding = value
+    if chunked and (length or parser.get_http_version() == "1.0"):
+        raise FramingError("a transfer-encoding with a content-length, or in HTTP/1.0")
+    if not (to_head or status < 200 or status in BODILESS):
+        if chunked:
+            framing = Chunked()
+        elif not length:
+            framing, keep_alive = UntilClose(), False
+        elif size := int(length):
+            framing = Length(size)
+    return Head(status, headers, framing, keep_alive, content_type, content_encoding)

@@ -21,10 +21,13 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """The origin of a base URL. Raises ValueError for one that is not http(s) with a host."""
+        """The origin of a base URL. Raises ValueError for one that is not http(s) with a host, or is more than a base."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not an http(s) URL: {url!r}")
+        if parts.query or parts.fragment or parts.username is not None:
+            raise ValueError(f"a base URL has no user, query or fragment: {parts.scheme}://{parts.hostname}")
+        parts.hostname.encode("idna")
         secure = parts.scheme == "https"
         return cls(secure, parts.hostname, parts.port or (443 if secure else 80))
 
@@ -55,6 +58,8 @@ class Pool:
         self.origin = origin
         self.limits = limits
         self.pulse = pulse
+        if origin.secure and tls is None:
+            raise ValueError("an https origin needs a TLS context")
         self._tls = tls if origin.secure else None
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
@@ -107,6 +112,8 @@ class Pool:
             raise UpstreamError("refused", f"no connection to {self.origin.host}: {exc.strerror or exc}") from None
         finally:
             self._connecting -= 1
+        if connection.lost:
+            raise UpstreamError("broken", f"{self.origin.host} closed the connection at once")
         self._all.add(connection)
         return connection
 
@@ -135,16 +142,21 @@ class Pool:
             old.transport.abort()
         late: list[tuple[Connection, str]] = []
         for connection in self._all:
-            if not connection.busy or connection.tunnel is not None:
-                continue
             quiet = tick - connection.stamp
+            if not connection.busy:
+                if not connection.uses and quiet > self._keep_alive_ticks:
+                    late.append((connection, "made, and never asked anything: whoever wanted it has gone"))
+                continue
+            if connection.tunnel is not None:
+                continue
             if tick - connection.began_tick > self._total_ticks:
                 late.append((connection, f"the answer took longer than {self.limits.total_s:g} s"))
             elif connection.loop_paused:
                 continue
-            elif not connection.answered and quiet > self._first_byte_ticks:
-                late.append((connection, f"no answer within {self.limits.first_byte_s:g} s"))
-            elif connection.answered and quiet > self._idle_ticks:
+            elif connection.waiting:
+                if quiet > self._first_byte_ticks:
+                    late.append((connection, f"no answer within {self.limits.first_byte_s:g} s"))
+            elif quiet > self._idle_ticks:
                 late.append((connection, f"the provider was silent for {self.limits.idle_s:g} s in the middle of its answer"))
         for connection, why in late:
             connection.fail(UpstreamError("timeout", why))

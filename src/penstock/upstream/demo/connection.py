@@ -16,9 +16,7 @@ from penstock.upstream.demo.request import Request
 from penstock.upstream.demo.router import answer_to
 from penstock.upstream.demo.stock import Stock
 
-BODY_LIMIT = 256 * 1024 * 1024
-"""Bytes of a request body."""
-
+_BODY_LIMIT = 256 * 1024 * 1024
 _HEAD_LIMIT = 64 * 1024
 _WAITING_LIMIT = 32
 """Pipelined requests that may wait for their turn before the connection is not read any more."""
@@ -29,7 +27,8 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, stock: Stock, connections: set[Connection]) -> None:
+    def __init__(self, stock: Stock, connections: set[Connection], body_limit: int = _BODY_LIMIT) -> None:
+        self._body_limit = body_limit
         self.paused = False
         self._stock = stock
         self._connections = connections
@@ -112,8 +111,8 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """httptools: a piece of the body."""
         self._body_size += len(data)
-        if self._body_size > BODY_LIMIT:
-            raise RefusedError(413, f"The body is larger than {BODY_LIMIT} bytes.")
+        if self._body_size > self._body_limit:
+            raise RefusedError(413, f"The body is larger than {self._body_limit} bytes.")
         self._body.append(data)
 
     def on_message_complete(self) -> None:
@@ -151,6 +150,8 @@ class Connection(asyncio.Protocol):
     def _turn_away(self, refusal: RefusedError) -> None:
         """Answer what cannot be read, and close."""
         self._keep_alive = False
+        if self.transport.is_closing():
+            return
         if not self._delivery:
             request = Request("GET", self._target or b"/", self._headers, b"", self._stock)
             answer = refused(request, refusal)
@@ -158,7 +159,7 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def _next(self) -> None:
-        while self._waiting and not self._delivery and not self.paused:
+        while self._waiting and not self._delivery and not self.paused and not self.transport.is_closing():
             request = self._waiting.popleft()
             if len(self._waiting) == _WAITING_LIMIT // 2:
                 self.transport.resume_reading()

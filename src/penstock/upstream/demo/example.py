@@ -19,10 +19,10 @@ def _kind(schema: dict[str, Any]) -> str:
 
 def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     reference = schema.get("$ref")
-    if not isinstance(reference, str) or not reference.startswith("#/"):
+    if not isinstance(reference, str) or not reference.startswith("#"):
         return schema
     found: Any = root
-    for step in reference[2:].split("/"):
+    for step in reference.split("/")[1:]:
         found = found.get(step) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -45,7 +45,7 @@ def _fits(schema: object, root: dict[str, Any], depth: int) -> Any:
         properties = schema.get("properties")
         return {key: _fits(value, root, depth + 1) for key, value in properties.items()} if isinstance(properties, dict) else {}
     if kind == "array":
-        return [_fits(schema.get("items", {}), root, depth + 1)] if depth < _DEPTH_LIMIT else []
+        return [_fits(schema.get("items", {}), root, depth + 1)] if depth < _DEPTH_LIMIT - 1 else []
     if kind in ("integer", "number"):
         return schema.get("minimum", 1)
     return _SIMPLE.get(kind)

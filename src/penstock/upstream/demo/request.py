@@ -62,7 +62,8 @@ class Request:
         return dict(parse_qsl(self.query.decode("latin-1"))).get(name)
 
     def read(self, wanted: type[T]) -> T:
-        """The JSON body as `wanted`. Raises `RefusedError` 400."""
+        """The JSON body as `wanted`. Raises `RefusedError` 400 or 415."""
+        self._refuse_encoded()
         try:
             return _decoder(wanted).decode(self.body)
         except msgspec.ValidationError as exc:
@@ -71,7 +72,8 @@ class Request:
             raise RefusedError(400, "We could not parse the JSON body of your request.") from None
 
     def form(self) -> Form:
-        """The multipart or url-encoded body. Raises `RefusedError` 400."""
+        """The multipart or url-encoded body. Raises `RefusedError` 400 or 415."""
+        self._refuse_encoded()
         return parse_form(self.body, self.headers.get(b"content-type", b""))
 
     def behave(self, model: str, user: str | None = None) -> Manners:
@@ -87,3 +89,7 @@ class Request:
         if manners.flaky and not self.stock.seen(self.digest):
             raise RefusedError(503, "The demo provider fails once, as the model's name asks. Try again.")
         return manners
+
+    def _refuse_encoded(self) -> None:
+        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+            raise RefusedError(415, "The demo provider does not read compressed bodies.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
 from penstock.upstream.demo import audio, chat, embeddings, files, images, messages, models, moderations, realtime, responses
 from penstock.upstream.demo.answer import Answer, RefusedError, Stream, Switch, json_answer
@@ -49,7 +50,7 @@ def _find(request: Request, method: str) -> Handler | None:
         return handler
     for name, before, after, handler in _NAMED:
         if name == method and request.path.startswith(before) and request.path.endswith(after):
-            request.rest = request.path[len(before) : len(request.path) - len(after)]
+            request.rest = unquote(request.path[len(before) : len(request.path) - len(after)])
             return handler if request.rest else None
     return None
 

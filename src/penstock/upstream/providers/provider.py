@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_CREDENTIAL = re.compile(r"[!-~]+")
 
 OPENAI_WIRES = frozenset(
     (
@@ -26,8 +29,11 @@ class Provider:
     """Sent unless the client sends them itself."""
 
     def credential(self, secret: str) -> bytes:
-        """The header line that authenticates, line end included."""
-        return b"%b: %b%b\r\n" % (self.credential_header, self.credential_prefix, secret.encode())
+        """The header line that authenticates, line end included; blanks around the secret are not part of it. Raises ValueError."""
+        secret = secret.strip()
+        if not _CREDENTIAL.fullmatch(secret):
+            raise ValueError(f"the credential of {self.name} has blanks or characters that a header cannot carry, or is empty")
+        return b"%b: %b%b\r\n" % (self.credential_header, self.credential_prefix, secret.encode("ascii"))
 
     def target(self, base_path: str, path: str) -> str:
         """The path to call for a normalised path such as `/v1/chat/completions`, under a base URL's path."""
@@ -35,5 +41,5 @@ class Provider:
         if not self.base_has_version:
             return base + path
         if path == "/v1" or path.startswith("/v1/"):
-            return base + path[3:]
+            return base + path[3:] or "/"
         return base.removesuffix("/v1") + path

@@ -12,6 +12,7 @@ COUNT_LIMIT = 10**12
 """No figure of a provider counts for more: beyond it the cost would not fit into 64 bits."""
 TAIL_LIMIT = 64 * 1024
 _KEYS_LIMIT = 16
+_EVERYBODYS = frozenset(("default", "standard", "auto", "standard_only", ""))
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_LIMIT)]
 """A quantity a provider reports. What is not one (negative, a float, a string of digits) goes the slow way, and is made one."""
@@ -40,7 +41,7 @@ class Reader(Generic[T]):
         try:
             return self._decode(data)
         except msgspec.ValidationError:
-            return self._tidied(data)
+            return self._tidied(data) or self._from_tail(data)
         except _UNREADABLE:
             return self._from_tail(data)
 
@@ -82,6 +83,6 @@ def _tidy(value: Any) -> Any:
 
 def tier(value: Any) -> str | None:
     """The service tier as `Usage` has it: None for the one that everybody gets."""
-    if type(value) is not str or value in ("default", "standard", "auto", "standard_only", ""):
+    if type(value) is not str or value in _EVERYBODYS:
         return None
     return value if len(value) <= 32 and value.isprintable() else None

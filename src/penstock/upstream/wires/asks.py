@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TypeVar
 
@@ -20,14 +21,18 @@ NAME_LIMIT = 512
 MEDIA_DISCOUNT = 64
 """A byte of base64 counts as a 64th of a byte of text: an image of 1 MB is about 4,000 tokens, not 250,000."""
 
+_PIECE = 64 * 1024
 _SAMPLED_ABOVE = 64 * 1024
 _SAMPLES = 128
 _SAMPLE = 48
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\\]*")
 _AT_BYTE = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$")
 _AT_FIELD = re.compile(r"^(.*?)(?: - at `(?:\$|key in )\.?(.*)`)?$")
+_HALF_PAIR_SEEN = 24
+"""So many bytes after its beginning msgspec has noticed that half a pair is missing."""
 _GOT = re.compile(r"got `(\w+)`")
-_HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*+\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})")
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*+(?:%b(?!%b)|(?<!%b)%b)" % (_HIGH, _LOW, _HIGH, _LOW))
 
 T = TypeVar("T")
 
@@ -40,31 +45,38 @@ def read_fields(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """
     try:
         if not body.isascii():
-            body.decode()
+            _check_utf8(body)
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise _unreadable(exc, body) from None
 
 
+def _check_utf8(body: bytes) -> None:
+    # In pieces that stay in the processor's cache: three times as fast as decoding a megabyte at once.
+    view, at = memoryview(body), 0
+    while at < len(body):
+        end = at + _PIECE
+        try:
+            at += codecs.utf_8_decode(view[at:end], "strict", end >= len(body))[1]
+        except UnicodeDecodeError as exc:
+            raise PenstockError("invalid_json", f"The body is not UTF-8: byte {at + exc.start} is wrong.") from None
+
+
 def _unreadable(exc: Exception, body: bytes) -> PenstockError:
-    if isinstance(exc, UnicodeDecodeError):
-        return PenstockError("invalid_json", f"The body is not UTF-8: byte {exc.start} is wrong.")
     if isinstance(exc, RecursionError):
         return PenstockError("invalid_json", "The body is not JSON that can be read: it is nested too deeply.")
     if isinstance(exc, msgspec.ValidationError):
         return _wrong_type(str(exc))
-    if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return PenstockError("invalid_json", "The body is not valid JSON: it begins with a byte order mark (byte 0).")
-    half_pair = _HALF_PAIR.search(body)
-    if half_pair is not None and b"\\u" in half_pair[0]:
-        at = half_pair.end() - 6
-        return PenstockError("invalid_json", f"The body is not valid JSON: half of a surrogate pair at byte {at}.")
-    at_byte = _AT_BYTE.match(str(exc))
-    if at_byte is not None:
-        return PenstockError("invalid_json", f"The body is not valid JSON: {at_byte[1]} at byte {at_byte[2]}.")
     if not body.strip():
         return PenstockError("invalid_json", "The body is empty; it must be a JSON object.")
-    return PenstockError("invalid_json", f"The body is not valid JSON: it ends too early, at byte {len(body)}.")
+    if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return PenstockError("invalid_json", "The body is not valid JSON: it begins with a byte order mark (byte 0).")
+    match = _AT_BYTE.match(str(exc))
+    reason, at = (match[1], int(match[2])) if match is not None else ("it ends too early,", len(body))
+    half_pair = _HALF_PAIR.search(body, max(0, at - _HALF_PAIR_SEEN), at + 1)
+    if half_pair is not None:
+        reason, at = "half of a surrogate pair", half_pair.end() - 6
+    return PenstockError("invalid_json", f"The body is not valid JSON: {reason} at byte {at}.")
 
 
 def _wrong_type(text: str) -> PenstockError:

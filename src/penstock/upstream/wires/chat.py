@@ -19,6 +19,7 @@ from penstock.upstream.wires.wire import Ask, StreamMeter, Verdict, Wire
 
 _STREAM_OPTIONS = Field("stream_options")
 _INCLUDE_USAGE = Field("include_usage")
+_ONLY_USAGE = b'{"include_usage":true}'
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal", "text")
 
 
@@ -37,7 +38,7 @@ class ChatFields(msgspec.Struct, gc=False):
     max_tokens: Scalar = None
     max_output_tokens: Scalar = None
     n: Scalar = None
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Chunk(Answer, gc=False):
@@ -50,16 +51,17 @@ _FIELDS = msgspec.json.Decoder(ChatFields)
 _CHUNK = Reader(Chunk)
 
 
-def hides_usage(stream: bool, options: StreamOptions | None) -> bool:
+def hides_usage(stream: bool, options: StreamOptions | msgspec.UnsetType | None) -> bool:
     """Whether usage has to be asked for, and the chunk that brings it to be hidden."""
-    return stream and not (options is not None and asks.flag(options.include_usage, "stream_options.include_usage"))
+    return stream and not (isinstance(options, StreamOptions) and asks.flag(options.include_usage, "stream_options.include_usage"))
 
 
-def with_usage(body: bytes) -> bytes:
+def with_usage(body: bytes, ask: Ask) -> bytes:
     """`body` with `stream_options.include_usage` true, and the other stream options as they are."""
-    options = _STREAM_OPTIONS.raw(body)
-    wanted = b'{"include_usage":true}' if options is None or options == b"null" else _INCLUDE_USAGE.replaced(options, b"true")
-    return _STREAM_OPTIONS.replaced(body, wanted)
+    if not ask.stream_options:
+        return _STREAM_OPTIONS.added(body, _ONLY_USAGE)
+    options = _STREAM_OPTIONS.raw(body) or b"null"
+    return _STREAM_OPTIONS.replaced(body, _ONLY_USAGE if options == b"null" else _INCLUDE_USAGE.replaced(options, b"true"))
 
 
 class ChatMeter(Counting):
@@ -79,7 +81,7 @@ class ChatMeter(Counting):
     def event(self, event: bytes) -> Verdict:
         """Learn from one chunk."""
         data = payload(event)
-        if data.lstrip().startswith(DONE):
+        if data.startswith(DONE):
             self._final = True
             return Verdict.LAST
         chunk = _CHUNK.read(data)
@@ -139,12 +141,13 @@ class ChatWire(JsonWire):
             output_cap=None if cap is None else cap * asks.choices(fields.n),
             input_size=asks.text_size(body),
             hides_usage=hides_usage(stream, fields.stream_options),
+            stream_options=fields.stream_options is not msgspec.UNSET,
         )
 
     def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
         """The body with the model renamed, and usage asked for."""
         body = super().prepare(body, ask, model)
-        return with_usage(body) if ask.hides_usage else body
+        return with_usage(body, ask) if ask.hides_usage else body
 
     def meter(self, ask: Ask) -> StreamMeter:
         """A reader for one stream."""

@@ -43,7 +43,7 @@ class CompleteMeter(Counting):
     def event(self, event: bytes) -> Verdict:
         """Learn from one event."""
         data = payload(event)
-        if data.lstrip().startswith(DONE):
+        if data.startswith(DONE):
             return Verdict.LAST
         found = _COMPLETION.read(data)
         if found is None:

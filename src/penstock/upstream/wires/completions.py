@@ -20,7 +20,7 @@ class CompletionsFields(msgspec.Struct, gc=False):
     max_tokens: Scalar = None
     n: Scalar = None
     best_of: Scalar = None
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _FIELDS = msgspec.json.Decoder(CompletionsFields)
@@ -43,6 +43,7 @@ class CompletionsWire(ChatWire):
             output_cap=None if cap is None else cap * max(asks.choices(fields.n), asks.choices(fields.best_of)),
             input_size=asks.text_size(body),
             hides_usage=hides_usage(stream, fields.stream_options),
+            stream_options=fields.stream_options is not msgspec.UNSET,
         )
 
 

@@ -56,12 +56,11 @@ class ImagesMeter(QuantityMeter):
         usage.images = 1
         self._usage = added(self._usage, usage)
         self._usage.calls = 1
-        self._missing -= 1
         self._final = True
 
-    def _ended(self, kind: str) -> bool:
-        # A long event is shown twice, and its figures only the second time: then this one is the last that was missing.
-        return kind in self.ends and self._missing <= 1
+    def _ended(self, *, whole: bool) -> bool:
+        self._missing -= whole
+        return self._missing <= (0 if whole else 1)
 
 
 class ImagesWire(JsonWire):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from urllib.parse import quote_plus, unquote_to_bytes
 
 import msgspec
 
@@ -25,6 +26,16 @@ class Fields(msgspec.Struct, gc=False):
     model: Scalar = None
     stream: Scalar = None
     cap: Scalar = msgspec.field(default=None, name="max_tokens")
+
+
+def _renamed_form(body: bytes, model: str) -> bytes:
+    """A url-encoded form with another model, in every field of that name."""
+    pairs = body.split(b"&")
+    for index, pair in enumerate(pairs):
+        key = pair.partition(b"=")[0]
+        if unquote_to_bytes(key) == b"model":
+            pairs[index] = key + b"=" + quote_plus(model).encode()
+    return b"&".join(pairs)
 
 
 class JsonWire:
@@ -57,7 +68,11 @@ class JsonWire:
 
     def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
         """The body with the model renamed."""
-        return body if model is None or model == ask.model else MODEL.replaced(body, msgspec.json.encode(model))
+        if model is None or model == ask.model or not body:
+            return body
+        if self.accepts_forms and body.lstrip()[:1] != b"{":
+            return _renamed_form(body, model)
+        return MODEL.replaced(body, msgspec.json.encode(model))
 
     def read(self, body: bytes, ask: Ask) -> tuple[Usage, bool]:
         """The usage of a plain answer."""

@@ -77,7 +77,13 @@ class Figures(msgspec.Struct, gc=False):
     @property
     def stated(self) -> bool:
         """Whether it says anything."""
-        return (self.prompt_tokens, self.input_tokens, self.completion_tokens, self.output_tokens, self.seconds) != (None,) * 5
+        return (
+            self.prompt_tokens is not None
+            or self.input_tokens is not None
+            or self.completion_tokens is not None
+            or self.output_tokens is not None
+            or self.seconds is not None
+        )
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -113,54 +119,55 @@ def normalised(figures: Figures, service_tier: Any = None, *, reads: Kind = "tex
 
 
 def _take_input(usage: Usage, figures: Figures, reads: Kind) -> None:
-    total = figures.input_tokens if figures.prompt_tokens is None else figures.prompt_tokens
-    total = total or 0
+    total = (figures.input_tokens if figures.prompt_tokens is None else figures.prompt_tokens) or 0
     details = figures.prompt_tokens_details or figures.input_tokens_details or figures.input_token_details
-    if details is None:
-        if reads == "audio":
-            usage.input_audio_tokens = total
-        else:
-            usage.cache_read_tokens = min(total, figures.prompt_cache_hit_tokens or figures.cached_tokens or 0)
-            usage.input_tokens = total - usage.cache_read_tokens
+    if details is None and reads == "audio":
+        usage.input_audio_tokens = total
         return
-    cached = min(total, details.cached_tokens or figures.prompt_cache_hit_tokens or figures.cached_tokens or 0)
-    audio = min(total, details.audio_tokens or 0)
-    image = min(total, details.image_tokens or 0)
+    cached = (details is not None and details.cached_tokens) or figures.prompt_cache_hit_tokens or figures.cached_tokens or 0
+    cached = min(cached, total)
+    usage.cache_read_tokens = cached
+    usage.input_tokens = total - cached
+    if details is not None and (details.audio_tokens or details.image_tokens or details.cache_write_tokens):
+        _take_kinds(usage, details)
+
+
+def _take_kinds(usage: Usage, details: InputDetails) -> None:
+    """Take audio, images and cache writes out of the input, of which `usage` has only what was read from the cache."""
+    cached, total = usage.cache_read_tokens, usage.input_tokens + usage.cache_read_tokens
+    audio, image = min(total, details.audio_tokens or 0), min(total, details.image_tokens or 0)
     if details.cached_tokens_details is not None:
         cached_audio = min(cached, audio, details.cached_tokens_details.audio_tokens or 0)
+        cached_image = min(cached - cached_audio, image, details.cached_tokens_details.image_tokens or 0)
         usage.cache_audio_read_tokens = cached_audio
+        usage.cache_read_tokens -= cached_audio
         audio -= cached_audio
-        image -= min(image, cached - cached_audio, details.cached_tokens_details.image_tokens or 0)
-        cached -= cached_audio
+        image -= cached_image
     written = min(total, details.cache_write_tokens or 0)
-    lasting = min(written, (details.cache_write_tokens_details or WriteDetails()).ttl_12h_tokens or 0) if written else 0
-    usage.cache_read_tokens = cached
-    usage.cache_write_5m_tokens = written - lasting
-    usage.cache_write_1h_tokens = lasting
+    if details.cache_write_tokens_details is not None:
+        usage.cache_write_1h_tokens = min(written, details.cache_write_tokens_details.ttl_12h_tokens or 0)
+    usage.cache_write_5m_tokens = written - usage.cache_write_1h_tokens
     usage.input_audio_tokens = audio
     usage.input_image_tokens = image
-    usage.input_tokens = max(0, total - cached - usage.cache_audio_read_tokens - written - audio - image)
+    usage.input_tokens = max(0, usage.input_tokens - written - audio - image)
 
 
 def _take_output(usage: Usage, figures: Figures, writes: Kind) -> None:
-    total = figures.output_tokens if figures.completion_tokens is None else figures.completion_tokens
-    total = total or 0
+    total = (figures.output_tokens if figures.completion_tokens is None else figures.completion_tokens) or 0
     details = figures.completion_tokens_details or figures.output_tokens_details or figures.output_token_details
-    if details is None:
-        if writes == "image":
-            usage.output_image_tokens = total
-        elif writes == "audio":
-            usage.output_audio_tokens = total
-        else:
-            usage.output_tokens = total
-        return
-    reasoning = details.reasoning_tokens or 0
-    if reasoning and figures.total_tokens == (figures.prompt_tokens or 0) + total + reasoning:
-        total += reasoning  # xAI counts it outside `completion_tokens`
-    usage.output_audio_tokens = min(total, details.audio_tokens or 0)
-    usage.output_image_tokens = min(total - usage.output_audio_tokens, details.image_tokens or 0)
+    audio = total if writes == "audio" else 0
+    image = total if writes == "image" else 0
+    if details is not None:
+        reasoning = details.reasoning_tokens or 0
+        if reasoning and figures.total_tokens == (figures.prompt_tokens or 0) + total + reasoning:
+            total += reasoning  # xAI counts it outside `completion_tokens`
+        audio, image = details.audio_tokens or 0, details.image_tokens or 0
+        usage.reasoning_tokens = reasoning
+    if audio or image:
+        usage.output_audio_tokens = min(total, audio)
+        usage.output_image_tokens = min(total - usage.output_audio_tokens, image)
     usage.output_tokens = total - usage.output_audio_tokens - usage.output_image_tokens
-    usage.reasoning_tokens = min(reasoning, usage.output_tokens)
+    usage.reasoning_tokens = min(usage.reasoning_tokens, usage.output_tokens)
 
 
 def added(total: Usage | None, more: Usage) -> Usage:

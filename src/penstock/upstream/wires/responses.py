@@ -75,7 +75,7 @@ class ResponsesMeter(Counting):
     def event(self, event: bytes) -> Verdict:
         """Learn from one event."""
         data = payload(event)
-        if data.lstrip().startswith(DONE):
+        if data.startswith(DONE):
             return Verdict.LAST
         found = _EVENT.read(data)
         kind = named(event, data) if found is None or not found.type else found.type

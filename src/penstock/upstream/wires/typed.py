@@ -35,7 +35,7 @@ class TypedMeter(Counting):
     def event(self, event: bytes) -> Verdict:
         """Learn from one event."""
         data = payload(event)
-        if data.lstrip().startswith(DONE):
+        if data.startswith(DONE):
             return Verdict.LAST
         found = _EVENT.read(data)
         kind = named(event, data) if found is None or not found.type else found.type
@@ -47,13 +47,14 @@ class TypedMeter(Counting):
             if figures is not None:
                 self._take(normalised(figures, answer.service_tier, reads=self.reads, writes=self.writes))
             self._failed = self._failed or bool(found.error) or kind == "error"
-        return Verdict.LAST if self._ended(kind) else Verdict.PASS
+        return Verdict.LAST if kind in self.ends and self._ended(whole=found is not None) else Verdict.PASS
 
     def _take(self, usage: Usage) -> None:
         self._usage, self._final = usage, True
 
-    def _ended(self, kind: str) -> bool:
-        return kind in self.ends
+    def _ended(self, *, whole: bool) -> bool:
+        """Whether the stream is complete with an event of one of the types `ends`, of which perhaps only the beginning is known."""
+        return True
 
 
 class QuantityMeter(TypedMeter):

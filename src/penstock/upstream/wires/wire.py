@@ -22,6 +22,8 @@ class Ask(msgspec.Struct, gc=False):
     """Bytes of the body that the input is estimated from, 4 to a token; base64 and files count as a 64th of their size."""
     hides_usage: bool = False
     """The stream's usage chunk was asked for by us and must not be shown to the client."""
+    stream_options: bool = False
+    """The body has `stream_options`: they are to be edited, not added."""
     quantity: Usage | None = None
     """What is already known to be consumed whatever the answer says (characters to speak, images asked for)."""
 
@@ -91,7 +93,8 @@ class Wire(Protocol):
     def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
         """The body to send: `body` itself unless the model is to be renamed to `model` or usage must be asked for.
 
-        Only what changes is changed; every other byte and the order of the fields stay.
+        Only what changes is changed; every other byte and the order of the fields stay. Where forms are accepted, url-encoded
+        ones are renamed as well.
         """
 
     def meter(self, ask: Ask) -> StreamMeter:

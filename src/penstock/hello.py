@@ -1,0 +1,47 @@
+"""Hello: what `penstock serve` prints once it answers requests: where it is, the first key, and a line to try."""
+
+from __future__ import annotations
+
+import json
+
+import penstock
+from penstock.settings import Settings
+
+_HELLO = [{"role": "user", "content": "Hello!"}]
+
+
+def hello(settings: Settings, port: int, token: str | None) -> str:
+    """The whole greeting. `token` is that of the first key, if it has just been made; it is shown nowhere else."""
+    address = f"http://{_reachable(settings.host)}:{port}"
+    lines = [f"Penstock {penstock.__version__} on {address}"]
+    if settings.transparent:
+        lines.append("No provider key is configured: requests go to OpenAI and Anthropic with each client's own key.")
+        lines.append(f"  OPENAI_BASE_URL={address}/v1   ANTHROPIC_BASE_URL={address}")
+        if settings.access_token is not None:
+            lines.append("Members' keys will not work: ACCESS_TOKEN needs OPENAI_API_KEY or ANTHROPIC_API_KEY beside it.")
+    elif settings.access_token is not None:
+        lines.append("Make a key for a member:")
+        lines.append(f"  curl {address}/$ACCESS_TOKEN/register/NAME")
+    elif token is None:
+        lines.append("Keys are made with: penstock key create NAME. Try one:")
+        lines.append(_curl(settings, address, "$PENSTOCK_KEY"))
+    else:
+        lines.append(f"Your first key, shown only now: {token}")
+        lines.append("Try it:")
+        lines.append(_curl(settings, address, token))
+    return "\n".join(lines) + "\n"
+
+
+def _reachable(host: str) -> str:
+    """The host as a client on this machine writes it in a URL."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  shown, not bound
+    return f"[{shown}]" if ":" in shown else shown
+
+
+def _curl(settings: Settings, address: str, key: str) -> str:
+    """A command that any shell takes as it is, for a provider that is configured."""
+    path, model, more = "chat/completions", "demo" if settings.demo else "gpt-4o-mini", {}
+    if not settings.demo and settings.openai_api_key is None:
+        path, model, more = "messages", "claude-haiku-4-5", {"max_tokens": 100}
+    body = json.dumps({"model": model, **more, "messages": _HELLO}, separators=(",", ":"))
+    return f'  curl {address}/v1/{path} -H "authorization: Bearer {key}" -H "content-type: application/json" -d \'{body}\''

@@ -1,0 +1,53 @@
+"""Known heads: a client that keeps its connection sends the same head again and again, but for the content-length.
+
+A head that llhttp has read and found valid needs no second reading when it comes again byte for byte; only the digits of
+its content-length may differ. The SDKs' requests are of this kind from the second one on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from penstock.relay.exchange import Exchange
+    from penstock.relay.headers import Sifted
+    from penstock.relay.paths import Target
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,7})(?=\r\n)", re.IGNORECASE)
+
+
+class KnownHead(msgspec.Struct, frozen=True):
+    """A head as bytes before and after the digits of its content-length, and what it says."""
+
+    before: bytes
+    after: bytes
+    target: Target
+    headers: list[tuple[bytes, bytes]]
+    sifted: Sifted
+
+    def body(self, data: bytes) -> bytes | None:
+        """The body, if `data` is exactly one request with this head; else None."""
+        before = self.before
+        if not data.startswith(before):
+            return None
+        start = len(before)
+        end = data.find(b"\r\n", start, start + 8)
+        digits = data[start:end]
+        if not digits.isdigit() or not data.startswith(self.after, end):
+            return None
+        at = end + len(self.after)
+        return data[at:] if len(data) - at == int(digits) else None
+
+
+def remember(data: bytes, exchange: Exchange) -> KnownHead | None:
+    """What there is to remember of a request that `data` is the whole of; None if it is not of the simple kind."""
+    end = data.find(b"\r\n\r\n") + 4
+    found = _LENGTH.search(data, 0, end)
+    body = exchange.body
+    if found is None or body is None or len(body) != int(found[1]) or data[end:] != body:
+        return None
+    headers = [(name, value) for name, value in exchange.headers if name != b"content-length"]
+    return KnownHead(data[: found.start(1)], data[found.end(1) : end], exchange.target, headers, exchange.sifted)

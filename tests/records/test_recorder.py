@@ -1,0 +1,189 @@
+"""The recorder: writes what it is given, bounded in memory and in time, whatever happens to its store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from obstore.store import ObjectStore
+from sqlalchemy import func, select
+
+from penstock.infra import schema
+from penstock.infra.database import Database
+from penstock.records.models import RecordRow, SegmentRow
+from penstock.records.record import Record
+from penstock.records.recorder import RECORD_BYTES, ROWS_LIMIT, Recorder
+from penstock.records.service import Records
+
+
+async def written(records: Records) -> list[Record]:
+    return [record async for record in records.read()]
+
+
+def broken(folder: Path) -> None:
+    """Let the store fail: its folder is a file."""
+    folder.rmdir()
+    folder.write_text("")
+
+
+def mended(folder: Path) -> None:
+    folder.unlink()
+    folder.mkdir()
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110  the recorder has no event for what is waited for
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_put_is_written(recorder: Recorder, records: Records, make_record: Callable[..., Record]) -> None:
+    given = [make_record(request_body=b"%d" % number) for number in range(5)]
+    for record in given:
+        recorder.put(record)
+    assert recorder.depth == 5
+    assert recorder.size_bytes > 5 * RECORD_BYTES
+
+    assert await recorder.flush()
+
+    assert await written(records) == given
+    assert (recorder.depth, recorder.size_bytes, recorder.dropped, recorder.failures) == (0, 0, 0, 0)
+
+
+async def test_it_is_written_without_asking(recorder: Recorder, records: Records, make_record: Callable[..., Record]) -> None:
+    recorder.put(make_record())
+    await until(lambda: not recorder.depth)
+
+    assert len(await written(records)) == 1
+
+
+async def test_many_records_are_several_segments(
+    recorder: Recorder, records: Records, database: Database, make_record: Callable[..., Record]
+) -> None:
+    ids = []
+    for _ in range(2 * ROWS_LIMIT + 10):
+        recorder.put(record := make_record())
+        ids.append(record.id)
+    await recorder.flush(20)
+
+    assert [record.id for record in await written(records)] == ids
+    async with database.session(read_only=True) as session:
+        segments = (await session.scalars(select(SegmentRow).order_by(SegmentRow.id))).all()
+        assert await session.scalar(select(func.count()).select_from(RecordRow)) == len(ids)
+    assert sum(segment.count for segment in segments) == len(ids)
+    assert len(segments) > 1
+    assert all(segment.count <= ROWS_LIMIT for segment in segments)
+
+
+async def test_memory_is_bounded(database: Database, store: ObjectStore, records: Records, make_record: Callable[..., Record]) -> None:
+    recorder = Recorder(database, store, 4 * (RECORD_BYTES + 1000))
+    for _ in range(6):
+        recorder.put(make_record(request_body=b"x" * 500, response_body=[b"y" * 400]))
+    assert (recorder.depth, recorder.dropped) == (4, 2)
+    assert recorder.size_bytes <= 4 * (RECORD_BYTES + 1000)
+
+    await recorder.start()
+    await recorder.flush()
+    recorder.put(make_record())
+    await recorder.stop()
+
+    assert len(await written(records)) == 5
+    assert recorder.dropped == 2
+
+
+async def test_a_body_in_many_pieces_counts_for_what_it_is(
+    database: Database, store: ObjectStore, make_record: Callable[..., Record]
+) -> None:
+    recorder = Recorder(database, store, 100_000)
+    recorder.put(make_record(request_body=b"", response_body=[b"x"] * 1000))
+
+    assert recorder.size_bytes > 50_000
+
+
+async def test_stop_writes_what_waits(database: Database, store: ObjectStore, records: Records, make_record: Callable[..., Record]) -> None:
+    recorder = Recorder(database, store, 1 << 20)
+    await recorder.start()
+    for _ in range(3):
+        recorder.put(make_record())
+    await recorder.stop()
+
+    assert len(await written(records)) == 3
+    recorder.put(make_record())
+    assert (recorder.depth, recorder.dropped) == (0, 1)
+    await recorder.stop()
+    assert await recorder.flush()
+
+
+async def test_a_record_that_cannot_be_written_is_counted(recorder: Recorder, records: Records, make_record: Callable[..., Record]) -> None:
+    recorder.put(make_record(duration_ms=1 << 70))
+    recorder.put(good := make_record())
+    await recorder.flush()
+    recorder.put(make_record(duration_ms=1 << 70))
+    await recorder.flush()
+
+    assert [record.id for record in await written(records)] == [good.id]
+    assert (recorder.dropped, recorder.depth, recorder.size_bytes) == (2, 0, 0)
+
+
+async def test_a_store_that_fails_for_a_while(
+    recorder: Recorder, records: Records, folder: Path, make_record: Callable[..., Record]
+) -> None:
+    broken(folder)
+    recorder.put(make_record())
+    await until(lambda: recorder.failures)
+    mended(folder)
+
+    assert await recorder.flush(20)
+    assert len(await written(records)) == 1
+    assert recorder.dropped == 0
+
+
+async def test_a_store_that_fails_for_good(
+    recorder: Recorder, folder: Path, database: Database, make_record: Callable[..., Record], caplog: pytest.LogCaptureFixture
+) -> None:
+    broken(folder)
+    recorder.put(make_record())
+    recorder.put(make_record())
+    await recorder.stop()
+
+    assert (recorder.dropped, recorder.depth, recorder.size_bytes) == (2, 0, 0)
+    assert recorder.failures > 1
+    assert "dropped" in caplog.text
+    async with database.session(read_only=True) as session:
+        assert (await session.scalars(select(RecordRow))).all() == [], "no row without a body"
+
+
+async def test_a_database_that_fails_for_a_while(empty_database_url: str, store: ObjectStore, make_record: Callable[..., Record]) -> None:
+    database = Database(empty_database_url)
+    recorder = Recorder(database, store, 1 << 20)
+    await recorder.start()
+    recorder.put(make_record())
+    await until(lambda: recorder.failures)
+    await schema.migrate(database)
+
+    assert await recorder.flush(20)
+    assert len(await written(Records(database, store))) == 1
+    assert recorder.dropped == 0
+    await recorder.stop()
+    await database.close()
+
+
+async def test_a_flush_does_not_wait_for_ever(recorder: Recorder, folder: Path, make_record: Callable[..., Record]) -> None:
+    broken(folder)
+    recorder.put(make_record())
+
+    assert not await recorder.flush(0.05)
+
+
+async def test_the_end_does_not_wait_for_ever(
+    database: Database, store: ObjectStore, make_record: Callable[..., Record], caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(database, store, 1 << 20)
+    await recorder.start()
+    recorder.put(make_record())
+    await recorder.stop(0)
+
+    assert (recorder.dropped, recorder.depth, recorder.size_bytes) == (1, 0, 0)
+    assert "before the end" in caplog.text

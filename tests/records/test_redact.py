@@ -1,0 +1,132 @@
+"""No credential is kept, and what is none is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.records.record import Record
+from penstock.records.redact import places_of_keys, redact_names, redact_text, without_keys, without_parameters
+
+KEY = b"sk-" + b"x1Y-" * 10
+GOOGLE = b"AIza" + b"Sy_0" * 8 + b"abc"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "authorization", "Authorization", "AUTHORIZATION", "proxy-authorization", "x-api-key", "X-Api-Key", "api-key", "x-goog-api-key",
+        "cookie", "set-cookie", "Sec-WebSocket-Protocol", "cf-aig-authorization", "x-auth-token", "x-access-token", "client-secret",
+    ],
+)  # fmt: skip
+def test_headers_that_are_credentials(make_record: Callable[..., Record], name: str) -> None:
+    given = [(b"accept", b"*/*"), (name.encode(), b"anything"), (name.encode(), b"again")]
+    record = make_record(request_headers=given, response_headers=list(given))
+
+    redact_names(record)
+
+    shown = [(b"accept", b"*/*"), (name.encode(), b"[redacted]"), (name.encode(), b"[redacted]")]
+    assert (record.request_headers, record.response_headers) == (shown, shown)
+    assert given[1] == (name.encode(), b"anything"), "the relay's own list is left alone"
+
+
+@pytest.mark.parametrize(
+    "name", [b"openai-organization", b"x-ratelimit-limit-tokens", b"idempotency-key", b"www-authenticate", b"x-request-id"]
+)
+def test_headers_that_are_none(make_record: Callable[..., Record], name: bytes) -> None:
+    record = make_record(request_headers=[(name, b"value")], response_headers=[(name, b"value")])
+
+    redact_names(record)
+    redact_names(record)
+
+    assert (record.request_headers, record.response_headers) == ([(name, b"value")], [(name, b"value")])
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/v1/models", "/v1/models"),
+        ("/v1/messages?beta=true", "/v1/messages?beta=true"),
+        ("/v1/models?key=abc", "/v1/models?key=[redacted]"),
+        ("/v1/models?limit=5&api_key=abc&after=x", "/v1/models?limit=5&api_key=[redacted]&after=x"),
+        ("/v1/x?access_token=a&token=b&Key=c", "/v1/x?access_token=[redacted]&token=[redacted]&Key=[redacted]"),
+        ("/v1/x?%6bey=abc", "/v1/x?%6bey=[redacted]"),
+        ("/v1/x?key=a=b?c", "/v1/x?key=[redacted]"),
+        ("/v1/x?key", "/v1/x?key"),
+        ("/v1/x?monkey=abc&keys=1", "/v1/x?monkey=abc&keys=1"),
+        ("/v1/x?", "/v1/x?"),
+    ],
+)
+def test_query_parameters(path: str, shown: str) -> None:
+    assert without_parameters(path) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (KEY, b"[redacted]"),
+        (b'{"key":"' + KEY + b'"}', b'{"key":"[redacted]"}'),
+        (b"one " + KEY + b" two " + KEY + b".", b"one [redacted] two [redacted]."),
+        (b'"my key:\\n' + KEY + b'"', b'"my key:\\n[redacted]"'),
+        (b'"my key:\\u00a0' + KEY + b'"', b'"my key:\\u00a0[redacted]"'),
+        (b"key=" + GOOGLE, b"key=[redacted]"),
+        (b"Authorization: Bearer abcdefgh.ijklmnop-1234", b"Authorization: Bearer [redacted]"),
+        (b"authorization: bearer abcdefghijklmnop", b"authorization: bearer [redacted]"),
+        (b"Bearer " + KEY, b"Bearer [redacted]"),
+    ],
+)
+def test_what_looks_like_a_key(text: bytes, shown: bytes) -> None:
+    assert without_keys(text) == shown
+    assert places_of_keys(text, [len(text)]) == {0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"task-oriented-and-long-winded",
+        b"risk-",
+        b"sk-short",
+        b"AIzawa",
+        b"the bearer of news",
+        b"sk- x",
+        "口座 sk-…".encode(),
+        b"\xff\xfesk-",
+    ],
+)
+def test_what_only_resembles_one(text: bytes) -> None:
+    assert without_keys(text) == text
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), st.sampled_from([KEY, GOOGLE, b"Bearer " + b"t0k3n" * 5]))
+def test_no_key_survives_between_other_bytes(before: bytes, after: bytes, key: bytes) -> None:
+    assert key not in without_keys(before + b" " + key + b" " + after)
+
+
+@given(st.lists(st.sampled_from([b"", b"nothing", b"a sk-", b"ta", b"an AIza key", b"Bearer x", b"s", b"k-"]), min_size=1, max_size=12))
+def test_no_part_with_a_mark_is_missed(parts: list[bytes]) -> None:
+    found = places_of_keys(b"".join(parts), list(accumulate(map(len, parts))))
+
+    assert found >= {place for place, part in enumerate(parts) if b"sk-" in part or b"AIz" in part or b"earer " in part}
+
+
+def test_every_part_of_a_record_is_looked_through(make_record: Callable[..., Record]) -> None:
+    record = make_record(
+        path="/v1/x?q=" + KEY.decode(),
+        request_headers=[(b"x-custom", b"Bearer " + KEY)],
+        request_body=b'{"a":"' + KEY + b'"}',
+        response_headers=[(b"x-echo", KEY)],
+        response_body=[b"no such key: " + KEY],
+    )
+
+    redact_text(record)
+
+    assert record.path == "/v1/x?q=[redacted]"
+    assert record.request_headers == [(b"x-custom", b"Bearer [redacted]")]
+    assert record.request_body == b'{"a":"[redacted]"}'
+    assert record.response_headers == [(b"x-echo", b"[redacted]")]
+    assert record.response_body == [b"no such key: [redacted]"]

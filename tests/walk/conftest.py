@@ -1,0 +1,118 @@
+"""Whole gateways for tests over real sockets. What a gateway must not leave behind is checked when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fake_provider import FakeProvider
+from live_gateway import LiveGateway
+from loop_thread import LoopThread
+from raw_client import RawClient
+from stage import Stage
+
+
+@pytest.fixture(scope="module")
+def make_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveGateway]]:
+    """Starts a gateway with the given settings; all of them end, and are checked, after the module."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(LiveGateway(tmp_path_factory.mktemp("gateway"), **settings))
+
+
+@pytest.fixture(scope="module")
+def gateway(make_gateway: Callable[..., LiveGateway]) -> LiveGateway:
+    """A gateway with the demo provider, shared by the tests of a module."""
+    return make_gateway(demo=True)
+
+
+@pytest.fixture(scope="module")
+def module_vendor(loop_thread: LoopThread) -> Iterator[FakeProvider]:
+    """A scripted provider that the tests of a module share; ask for `vendor`."""
+    fake = loop_thread.run(FakeProvider().start())
+    yield fake
+    loop_thread.run(fake.stop())
+
+
+@pytest.fixture
+def vendor(module_vendor: FakeProvider) -> Iterator[FakeProvider]:
+    """The scripted provider behind `vendor_gateway`, without memory of other tests. It runs on the loop thread."""
+    module_vendor.requests.clear()
+    yield module_vendor
+    assert not module_vendor._scripts, "a script was not used"
+
+
+@pytest.fixture(scope="module")
+def vendor_gateways() -> list[LiveGateway]:
+    """The gateways of the module that relay to `vendor`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def make_vendor_gateway(
+    make_gateway: Callable[..., LiveGateway], module_vendor: FakeProvider, vendor_gateways: list[LiveGateway]
+) -> Callable[..., LiveGateway]:
+    """Starts a gateway with the given settings whose OpenAI and Anthropic are `vendor`."""
+
+    def make(**settings: Any) -> LiveGateway:
+        urls = {"openai_base_url": f"{module_vendor.url}/v1", "anthropic_base_url": module_vendor.url}
+        vendor_gateways.append(make_gateway(openai_api_key="sk-vendor", anthropic_api_key="sk-ant-vendor", **urls, **settings))
+        return vendor_gateways[-1]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def vendor_gateway(make_vendor_gateway: Callable[..., LiveGateway]) -> LiveGateway:
+    """A gateway that relays to `vendor`, shared by the tests of a module."""
+    return make_vendor_gateway()
+
+
+@pytest.fixture(scope="module")
+def make_stage(
+    make_gateway: Callable[..., LiveGateway], module_vendor: FakeProvider, loop_thread: LoopThread
+) -> Callable[..., Stage]:
+    """Starts a gateway with the given settings whose OpenAI and Anthropic are the module's scripted provider."""
+    urls = {"openai_base_url": f"{module_vendor.url}/v1", "anthropic_base_url": module_vendor.url}
+    keys = {"openai_api_key": "sk-openai", "anthropic_api_key": "sk-anthropic"}
+    return lambda **settings: Stage(make_gateway(**urls | keys | settings), module_vendor, loop_thread)
+
+
+@pytest.fixture(scope="module")
+def module_stage(make_stage: Callable[..., Stage]) -> Stage:
+    """A gateway with the usual settings; ask for `stage`."""
+    return make_stage()
+
+
+@pytest.fixture
+def stage(module_stage: Stage, vendor: FakeProvider) -> Iterator[Stage]:
+    """The scripted provider and a gateway in front of it, on which the test leaves nothing behind."""
+    vendor._scripts.clear()
+    vendor.greet()
+    module_stage.forget_connections()
+    yield module_stage
+    module_stage.check_quiet()
+
+
+@pytest.fixture
+def until_hung_up(vendor: FakeProvider, vendor_gateways: list[LiveGateway], loop_thread: LoopThread) -> Callable[[], None]:
+    """Waits until the vendor has no connections but those that gateways keep for the next request."""
+
+    def idle() -> int:
+        return sum(channel.pool.idle for gateway in vendor_gateways for channel in gateway.plane.channels)
+
+    def wait() -> None:
+        for gateway in vendor_gateways:
+            gateway.check_quiet()
+        loop_thread.run(vendor.until(lambda: vendor.open == idle()))
+
+    return wait
+
+
+@pytest.fixture
+def dial() -> Iterator[Callable[..., RawClient]]:
+    """Connects to a gateway; the connections close after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda gateway, **options: stack.enter_context(RawClient(gateway.port, **options))
