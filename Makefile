@@ -63,8 +63,9 @@ $(VENV)/.uv:
 
 $(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv
 	@echo "Installing Penstock into $(VENV)" >&2
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -35,6 +36,8 @@ from penstock.upstream.demo import server as demo
 
 SETTLE_S = 5
 """After the time to stop is over: how long interrupted exchanges have to settle."""
+FLUSH_S = 1
+"""And how long clients that are cut off have to read what is left for them."""
 _log = logging.getLogger("penstock.app")
 
 
@@ -104,9 +107,13 @@ class Parts:
             channel.pool.close()
 
     async def cut(self) -> None:
-        """End what still runs and hang up on every client. What was consumed is charged."""
+        """End what still runs and hang up on every client, who is told why if they read. What was consumed is charged."""
         await self._interrupt()
-        for connection in list(self.plane.connections):
+        connections = self.plane.connections
+        for connection in list(connections):
+            connection.transport.close()
+        await _until(lambda: not connections, FLUSH_S)
+        for connection in list(connections):
             connection.transport.abort()
 
     async def _interrupt(self) -> None:
@@ -115,14 +122,15 @@ class Parts:
         left = interrupt_all(self.plane)
         if left:
             _log.warning("%d exchanges were still open and have been ended", left)
-        deadline = asyncio.get_running_loop().time() + SETTLE_S
-        while self.plane.purse.open_holds and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110  no event is worth it
-            await asyncio.sleep(0.01)
+        await _until(lambda: not self._in_flight(), SETTLE_S)
+
+    def _in_flight(self) -> int:
+        return sum(getattr(connection, "active", None) is not None for connection in self.plane.connections)
 
     def _watch(self) -> None:
         plane, metrics = self.plane, self.plane.metrics
         pools = [channel.pool for channel in plane.channels]
-        metrics.gauge("in_flight", lambda: sum(getattr(c, "active", None) is not None for c in plane.connections))
+        metrics.gauge("in_flight", self._in_flight)
         metrics.gauge("client_connections", lambda: len(plane.connections))
         metrics.gauge("charges_queued", lambda: plane.books.depth)
         metrics.gauge("records_queued", lambda: self.recorder.depth)
@@ -147,6 +155,12 @@ class Parts:
     async def running_on(self) -> str | None:
         """Readiness: not stopping."""
         return "stopping" if self.plane.stopping else None
+
+
+async def _until(true: Callable[[], bool], within_s: float) -> None:
+    end = time.monotonic() + within_s
+    while not true() and time.monotonic() < end:  # noqa: ASYNC110  it is rare, and nobody would set an event
+        await asyncio.sleep(0.01)
 
 
 def _spare_the_collector() -> None:

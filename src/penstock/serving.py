@@ -36,6 +36,8 @@ FIRST_KEY = "first"
 BACKLOG = 4096
 FILES_BESIDE = 1000
 """Open files of a process beside the two of each client: its own connection and one to a provider."""
+FEW_FILES = 4096
+"""Fewer than this are worth a warning."""
 PAUSE_S = 1
 """Between the death of a worker and the start of the next."""
 FAILED = 3
@@ -77,7 +79,7 @@ def allow_files(settings: Settings) -> None:
         return
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
-    if allowed < wanted:
+    if allowed < FEW_FILES:
         _log.warning("only %d files may be open, enough for some %d clients at once", allowed, max(0, allowed - FILES_BESIDE) // 2)
 
 

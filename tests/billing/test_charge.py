@@ -22,8 +22,9 @@ SMALL = {"status", "upload_ms", "first_byte_ms", "duration_ms", "attempts"}
 
 def fits(name: str, value: object) -> bool:
     if isinstance(value, str):
-        return "\0" not in value and value.encode().decode() == value
-    return value is None or isinstance(value, bool) or abs(value) <= (2**31 if name in SMALL else 2**63)
+        return "\0" not in value and value.encode(errors="replace").decode() == value
+    bound = 2**31 if name in SMALL else 2**63
+    return value is None or -bound <= value < bound
 
 
 def test_a_sound_charge_stays_as_it_is(new_charge):

@@ -27,7 +27,7 @@ def test_headers_that_are_credentials(make_record: Callable[..., Record], name: 
     given = [(b"accept", b"*/*"), (name.encode(), b"anything"), (name.encode(), b"again")]
     record = make_record(request_headers=given, response_headers=list(given))
 
-    redact_names(record)
+    redact_names(record, {})
 
     shown = [(b"accept", b"*/*"), (name.encode(), b"[redacted]"), (name.encode(), b"[redacted]")]
     assert (record.request_headers, record.response_headers) == (shown, shown)
@@ -40,8 +40,8 @@ def test_headers_that_are_credentials(make_record: Callable[..., Record], name: 
 def test_headers_that_are_none(make_record: Callable[..., Record], name: bytes) -> None:
     record = make_record(request_headers=[(name, b"value")], response_headers=[(name, b"value")])
 
-    redact_names(record)
-    redact_names(record)
+    redact_names(record, {})
+    redact_names(record, {})
 
     assert (record.request_headers, record.response_headers) == ([(name, b"value")], [(name, b"value")])
 

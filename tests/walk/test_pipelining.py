@@ -189,14 +189,17 @@ def test_more_than_a_hundred_waiting_requests_end_the_connection(vendor_gateway,
 
 def test_answers_that_nobody_reads_hold_the_next_requests_back(gateway, dial):
     client = dial(gateway, window_bytes=4096)
-    asked = STRANGER * 400_000
     assert client.ask(STRANGER).status == 401
-    assert client.send_some(asked) < len(asked), "everything was taken"
+    taken = client.send_some(STRANGER * 400_000) // len(STRANGER)
+    assert taken < 400_000, "everything was taken"
     buffers = [connection.transport.get_write_buffer_size() for connection in gateway.plane.connections]
     assert max(buffers) < 100_000
-    answers = client.rest().split(b"HTTP/1.1 ")[1:]
-    assert {answer[:4] for answer in answers} == {b"401 "}
-    assert [b"connection: close" in answer for answer in answers].index(True) == len(answers) - 1
+    for _ in range(taken):
+        answer = client.answer()
+        assert answer.status == 401
+        if answer.closes:
+            assert client.rest() == b""
+            break
 
 
 def test_nothing_behind_a_refused_upload_is_a_request(vendor_gateway, vendor, dial):

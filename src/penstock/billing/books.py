@@ -239,7 +239,7 @@ class Books:
             self._failing = True
             return failure
         self._count(charges, started)
-        if self._failing:
+        if self._failing or self._away:
             _log.warning("the database takes charges again; %d are in the journal", self.journalled)
         self._failing = self._away = False
         self._keeps = True
@@ -300,7 +300,7 @@ class Books:
         self._groups, self._charges, self._dones = set(), [], []
         self._idle = True
         failure = PenstockError("books_unavailable", "Penstock stopped before the charge for this request was durable.")
-        self._call_soon(_tell, iter(dones), failure)
+        asyncio.get_running_loop().call_soon(_tell, iter(dones), failure)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = spawn(work, name="books")

@@ -30,6 +30,7 @@ class Signal:
             self.value = value
             walker = self._walker
             if walker is not None:
+                self._walker = None  # or the two would be a cycle, garbage that only the collector can find
                 walker.step(None)
 
     def fail(self, error: BaseException) -> None:

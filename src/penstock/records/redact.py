@@ -39,10 +39,17 @@ _ESCAPE = re.compile(rb"\\(?:[nrtbf]|u[0-9A-Fa-f]{4})$")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-def redact_names(record: Record) -> None:
-    """Take out, in place, the values of headers and query parameters whose names say that they are credentials."""
-    if not _harmless.issuperset(map(_name, record.request_headers)):
-        record.request_headers = _without_secrets(record.request_headers)
+def redact_names(record: Record, known: dict[int, Headers]) -> None:
+    """Take out, in place, the values of headers and query parameters whose names say that they are credentials.
+
+    `known` has the outcome for lists of headers by identity: the requests of a kept connection mostly share one. It must
+    not outlive the records.
+    """
+    headers = record.request_headers
+    shown = known.get(id(headers))
+    if shown is None:
+        shown = known[id(headers)] = headers if _harmless.issuperset(map(_name, headers)) else _without_secrets(headers)
+    record.request_headers = shown
     if not _harmless.issuperset(map(_name, record.response_headers)):
         record.response_headers = _without_secrets(record.response_headers)
     if "?" in record.path:

@@ -12,7 +12,7 @@ import zstandard
 from obstore.store import LocalStore, ObjectStore
 
 from penstock.infra.files import private_dir
-from penstock.records.record import Record
+from penstock.records.record import Headers, Record
 from penstock.records.redact import places_of_keys, redact_names, redact_text
 
 SUFFIX = ".zst"
@@ -46,18 +46,21 @@ def pack(records: list[Record]) -> tuple[list[Record], bytes]:
     The data are an array of groups, which are arrays of records. The records are changed; it is meant for a thread.
     """
     packed: list[Record] = []
+    kept = [record.request_headers for record in records]  # their identities must stay theirs until the end
+    known: dict[int, Headers] = {}
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
     starts = range(0, len(records), _GROUP)
     pieces = [compressor.compress(_array(len(starts)))]
     for start in starts:
-        group, data = _encoded(records[start : start + _GROUP])
+        group, data = _encoded(records[start : start + _GROUP], known)
         packed += group
         pieces.append(compressor.compress(data))
     pieces.append(compressor.flush())
+    del kept
     return packed, b"".join(pieces)
 
 
-def _encoded(records: list[Record]) -> tuple[list[Record], bytes]:
+def _encoded(records: list[Record], known: dict[int, Headers]) -> tuple[list[Record], bytes]:
     """A group, and which records are in it."""
     group: list[Record] = []
     parts = [b""]
@@ -65,7 +68,7 @@ def _encoded(records: list[Record]) -> tuple[list[Record], bytes]:
         try:
             if len(record.response_body) > 1:
                 record.response_body = [b"".join(record.response_body)]
-            redact_names(record)
+            redact_names(record, known)
             parts.append(_encode(record))
         except _UNENCODABLE as failure:
             _log.warning("record %s cannot be written: %s", record.id, failure)

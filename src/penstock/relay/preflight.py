@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from penstock.relay.exchange import Exchange
 
-_USUAL = b"authorization, content-type, x-api-key, api-key, anthropic-version, anthropic-beta, openai-organization, openai-project, openai-beta"
+_USUAL = (
+    b"authorization, content-type, x-api-key, api-key, anthropic-version, anthropic-beta, openai-organization, openai-project, openai-beta"
+)
 
 
 def answer_preflight(exchange: Exchange) -> None:

@@ -7,6 +7,8 @@ Both keep back what tells the client that the answer is complete; `finish` write
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 GATHERED_LIMIT = 1024 * 1024
 """A plain answer up to this size leaves in one piece once it is paid for."""
+_AT_ONCE = struct.pack("ii", 1, 0)
 TAIL_LIMIT = 64 * 1024
 """How much of the end of a longer answer is kept to read its usage from."""
 
@@ -48,7 +51,7 @@ class Plain:
     """An answer that is not an event stream."""
 
     __slots__ = (
-        "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_streams", "_tail",
+        "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_sized", "_streams", "_tail",
         "_tail_size", "ended", "record_cut", "record_limit", "recorded", "recorded_size",
     )  # fmt: skip
 
@@ -63,7 +66,7 @@ class Plain:
         self._size = 0
         self._streams = False
         self._held = b""
-        self._held_framed = False
+        self._held_framed = self._sized = False
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
         self._error: UpstreamError | None = None
@@ -114,7 +117,7 @@ class Plain:
     def _stream(self) -> None:
         """It is long: begin the answer and pass on what comes from here, always one piece behind."""
         self._streams = True
-        sized = any(name == b"content-length" for name, _ in self._head.headers)
+        sized = self._sized = any(name == b"content-length" for name, _ in self._head.headers)
         lines = answer_lines(self._head.headers, length=sized)
         exchange = self._exchange
         framing = b"" if sized else b"transfer-encoding: chunked\r\n"
@@ -149,7 +152,8 @@ class Plain:
         if self._head.status >= 300:
             return Usage(calls=0), False
         if self._streams:
-            return self._exchange.wire.read(b"".join(self._tail), self._ask)
+            usage, estimated = self._exchange.wire.read(b"".join(self._tail), self._ask)
+            return usage, estimated or self._error is not None or not self.ended.done
         body = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
         self._gathered = [body]
         encoding = self._head.content_encoding
@@ -161,6 +165,8 @@ class Plain:
         """Write the whole answer, or the last piece of it; a broken one is an error, or is cut where it has begun."""
         exchange = self._exchange
         if outcome != COMPLETE:
+            if self._streams and not self._held_framed and not self._sized and not exchange.gone:
+                _reset(exchange)
             if self._streams or exchange.gone:
                 exchange.cut()
             else:
@@ -189,6 +195,13 @@ class Plain:
             if framing:
                 head_lines = answer_lines(head.headers, length=False)
         exchange.write(exchange.head(head.status, head_lines + lines if lines else head_lines, framing) + body)
+
+
+def _reset(exchange: Exchange) -> None:
+    """Close the client's connection with RST: to HTTP/1.0 the end of a connection in good order is the end of the answer."""
+    transport = exchange.edge.transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()
 
 
 def refusal(error: UpstreamError | None) -> PenstockError:

@@ -1,0 +1,386 @@
+"""Bodies that break off, are long, are compressed or are odd; slow clients and slow providers."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import zlib
+
+import brotli
+import pytest
+import zstandard
+
+import fake_faults
+from fake_answers import answer, chat_answer, chunk, chunked, head
+from fake_faults import PLAIN
+from fake_provider import close, flood, hang, reset
+from penstock.upstream.usage import Usage
+from raw_client import request
+from stage import WIRES, check_refusal, plain
+
+NOTHING = Usage(calls=0)
+USED = Usage(input_tokens=19, output_tokens=10)
+PIECE = os.urandom(64 * 1024)
+
+
+def speech(stage, **more) -> bytes:
+    """A request for sound."""
+    body = json.dumps({"model": "tts-1", "voice": "alloy", "input": "Hello there"} | more).encode()
+    return request("POST /v1/audio/speech", f"authorization: Bearer {stage.gateway.key}", "content-type: application/json", body=body)
+
+
+def sound(size: int) -> bytes:
+    """The head of an answer of so many bytes of sound."""
+    return head(200, f"content-length: {size}", kind="audio/mpeg")
+
+
+def long_answer(wire: str, size: int) -> bytes:
+    """A whole JSON answer with `size` bytes more than usual before its usage."""
+    value = plain(wire)
+    usage = value.pop("usage")
+    return json.dumps({"filler": "x" * size} | value | {"usage": usage}).encode()
+
+
+# a plain answer that breaks: nothing was shown, so nothing is paid
+
+
+@pytest.mark.parametrize("fault", fake_faults.BROKEN_BODY)
+def test_a_body_that_breaks_off(stage, fault):
+    stage.script(*fake_faults.BROKEN_BODY[fault])
+    answered = stage.ask("chat")
+    check_refusal("chat", answered, 502, answered.code)
+    assert answered.code == ("upstream_invalid" if fault.startswith("chunk ") else "upstream_broken")
+    row = stage.charge(answered)
+    stage.check_cost(row, NOTHING, estimated=True)
+    assert (row["outcome"], row["status"], row["streamed"]) == ("upstream_died", 502, 0)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_it_is_refused_in_the_dialect(stage, wire):
+    stage.script(*fake_faults.BROKEN_BODY["closes in a chunk"])
+    answered = stage.ask(wire)
+    check_refusal(wire, answered, 502, "upstream_broken")
+    assert stage.charge(answered)["cost_nano"] == 0
+
+
+@pytest.fixture(scope="module")
+def module_hasty(make_stage):
+    return make_stage(idle_s=0.3)
+
+
+@pytest.fixture
+def hasty(module_hasty, vendor):
+    """A gateway that does not wait long for an answer to go on."""
+    yield module_hasty
+    module_hasty.check_quiet()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_body_that_stalls(hasty, wire):
+    hasty.script(PLAIN[:-20], hang)
+    answered = hasty.ask(wire)
+    check_refusal(wire, answered, 504, "upstream_timeout")
+    row = hasty.charge(answered)
+    hasty.check_cost(row, NOTHING, estimated=True)
+    assert (row["outcome"], row["status"]) == ("upstream_timeout", 504)
+
+
+def test_bytes_beyond_the_length_are_cut_off(stage):
+    """The length is what counts: the rest is not shown, and the connection not used again."""
+    stage.script(PLAIN + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+    opened = stage.vendor.opened
+    answered = stage.ask("chat")
+    assert answered.body == PLAIN[PLAIN.index(b"\r\n\r\n") + 4 :]
+    stage.check_cost(stage.charge(answered), USED)
+    assert stage.vendor.opened == opened + 2
+
+
+# long plain answers: streamed, with the usage from their end
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_long_answer(stage, wire, sized):
+    body = long_answer(wire, 3_000_000)
+    pieces = [body[at : at + 100_000] for at in range(0, len(body), 100_000)]
+    stage.script(answer(body) if sized else head(200, "transfer-encoding: chunked") + chunked(*pieces))
+    answered = stage.ask(wire)
+    assert answered.body == body
+    assert answered.header("content-length") == (str(len(body)) if sized else None)
+    row = stage.charge(answered)
+    stage.check_cost(row, USED)
+    assert row["streamed"] == 1
+
+
+def test_a_long_answer_one_piece_of_which_is_large(stage):
+    body = long_answer("chat", 8_000_000)
+    stage.script(head(200, "transfer-encoding: chunked") + chunked(body))
+    assert stage.ask("chat").body == body
+
+
+def test_a_long_answer_for_a_client_of_http_1_0(stage):
+    body = long_answer("chat", 2_000_000)
+    stage.script(head(200, "transfer-encoding: chunked") + chunked(body))
+    with stage.client() as client:
+        answered = client.ask(stage.raw("chat").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    assert answered.closes
+    assert answered.body == body
+    stage.check_cost(stage.charge(answered), USED)
+
+
+@pytest.mark.parametrize("ends", [close, reset])
+@pytest.mark.parametrize("framing", ["content-length: 9000000", "transfer-encoding: chunked"])
+def test_a_long_answer_that_breaks_is_cut_and_never_looks_whole(stage, framing, ends):
+    gate = asyncio.Event()
+
+    async def wait(_) -> None:
+        await gate.wait()
+
+    body = long_answer("chat", 3_000_000)[:-300]
+    stage.script(head(200, framing) + (chunk(body) if "chunked" in framing else body), wait, ends)
+    with stage.client() as client:
+        client.send(stage.raw("chat"))
+        answered = client.head()
+        begun = client.exactly(2_000_000)
+        stage.let_go(gate)
+        rest = begun + client.rest()
+    assert not rest.endswith(b"0\r\n\r\n")
+    row = stage.charge(answered)
+    assert (row["outcome"], row["estimated"]) == ("upstream_died", 1)
+    assert row["cost_nano"] > 0
+
+
+def test_a_long_answer_that_ends_with_the_connection(stage):
+    body = long_answer("chat", 3_000_000)
+    stage.script(head(200, "connection: close") + body, close)
+    answered = stage.ask("chat")
+    assert answered.body == body
+    stage.check_cost(stage.charge(answered), USED)
+
+
+def test_a_long_answer_that_breaks_does_not_look_whole_to_a_client_of_http_1_0(stage):
+    """Without a length the end of the connection is the end of the answer: only a reset says that it is not."""
+    stage.script(head(200, "transfer-encoding: chunked") + chunk(long_answer("chat", 3_000_000)[:-300]), close)
+    with stage.client() as client:
+        client.send(stage.raw("chat").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        client.head()
+        with pytest.raises(ConnectionResetError):
+            while True:
+                client._more()
+
+
+def test_sound_that_breaks(stage):
+    """It is charged by what was asked for, and the charge says that this is an estimate."""
+    stage.script(sound(5_000_000) + PIECE, close)
+    with stage.client() as client:
+        client.send(speech(stage))
+        answered = client.head()
+        assert len(client.rest()) < 5_000_000
+    row = stage.charge(answered)
+    assert (row["outcome"], row["estimated"], row["extra_usage"]) == ("upstream_died", 1, '{"characters": 11}')
+
+
+# compressed, although it was asked not to be
+
+
+def packers():
+    zstd = zstandard.ZstdCompressor()
+    return {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstd.compress}
+
+
+@pytest.mark.parametrize("encoding", packers())
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_compressed_answer(stage, wire, encoding):
+    packed = packers()[encoding](json.dumps(plain(wire)).encode())
+    stage.script(answer(packed, 200, f"content-encoding: {encoding}"))
+    answered = stage.ask(wire)
+    assert (answered.body, answered.header("content-encoding")) == (packed, encoding)
+    stage.check_cost(stage.charge(answered), USED)
+    assert stage.vendor.requests[0].header("accept-encoding") == b"identity"
+
+
+@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", gzip.compress(json.dumps(chat_answer()).encode())[:-12], gzip.compress(b" " * 30_000_000)])
+def test_a_compressed_answer_that_cannot_be_read(stage, packed):
+    stage.script(answer(packed, 200, "content-encoding: gzip"))
+    answered = stage.ask("chat")
+    assert answered.body == packed
+    row = stage.charge(answered)
+    assert (row["outcome"], row["estimated"], row["output_tokens"] > 0) == ("complete", 1, True)
+
+
+def test_an_unknown_encoding(stage):
+    stage.script(answer(b"whatever", 200, "content-encoding: x-odd"))
+    answered = stage.ask("chat")
+    assert answered.body == b"whatever"
+    assert stage.charge(answered)["estimated"] == 1
+
+
+# answers that are not what the wire promises
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[1]", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"usage":' * 50_000, b"x" * 900_000])
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_answer_without_usage_is_passed_on_and_estimated(stage, wire, body):
+    stage.script(answer(body))
+    answered = stage.ask(wire)
+    assert answered.body == body
+    row = stage.charge(answered)
+    expected = max(1, (len(body) - 400) // 4) if body else 0
+    stage.check_cost(row, stage.guess(wire, expected), estimated=True)
+
+
+# slow clients, slow providers
+
+
+def test_a_slow_client_pauses_the_provider(stage):
+    """What the gateway holds is bounded; all of it arrives once the client reads."""
+    count = 1600
+    sent = 0
+
+    async def counted(line) -> None:
+        nonlocal sent
+        for _ in range(count):
+            await line.send(PIECE)
+            sent += 1
+
+    stage.script(sound(count * len(PIECE)), counted)
+    with stage.client(window_bytes=64 * 1024) as client:
+        client.send(speech(stage))
+        answered = client.head()
+        connection = next(iter(stage.gateway.plane.channels[0].pool._all))
+        assert stage.gateway._until(lambda: connection.loop_paused)
+        before = -1
+        while before != sent:  # until nothing moves any more
+            before = sent
+            stage.await_vendor(asyncio.sleep(0.2))
+        assert sent < count // 2
+        for _ in range(count):
+            assert client.exactly(len(PIECE)) == PIECE
+        stage.vendor.script(PLAIN)
+        assert client.ask(stage.raw("chat")).status == 200, "the connection to the provider is not paused any more"
+    assert stage.charge(answered)["outcome"] == "complete"
+
+
+@pytest.mark.parametrize("tail", [PIECE * 40, b"x" * 200_000])
+def test_a_connection_that_a_slow_client_paused_serves_the_next_request(stage, tail):
+    """The answer is over while its client has yet to read it: another client may have the connection, at full speed."""
+    stage.script(sound(len(tail)), tail)
+    opened = stage.vendor.opened
+    with stage.client(window_bytes=4096) as slow, stage.client() as other:
+        slow.send(speech(stage))
+        slow.head()
+        stage.await_vendor(stage.vendor.until_requests(1))
+        slow.exactly(len(tail) - 150_000)
+        stage.gateway.check_quiet()
+        for _ in range(2):
+            stage.vendor.script(PLAIN)
+            assert other.ask(stage.raw("chat")).status == 200
+        slow.exactly(150_000)
+        stage.vendor.script(PLAIN)
+        assert other.ask(stage.raw("chat")).status == 200
+    assert stage.vendor.opened == opened + 1
+
+
+def unchunked(data: bytes) -> bytes:
+    """The content of a chunked body."""
+    content, at = [], 0
+    while data[at : at + 3] != b"0\r\n":
+        line = data.index(b"\r\n", at)
+        at = line + 4 + int(data[at:line], 16)
+        content.append(data[line + 2 : at - 2])
+    return b"".join(content)
+
+
+@pytest.mark.parametrize("framing", ["content-length", "chunked"])
+def test_a_slow_provider_pauses_the_upload(stage, framing):
+    gate = asyncio.Event()
+    form = b'--b\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n' + PIECE * 640 + b"\r\n--b--\r\n"
+    body = form if framing == "content-length" else chunked(*(form[at : at + 100_000] for at in range(0, len(form), 100_000)))
+    got: list[bytes] = []
+
+    async def read_late(line) -> None:
+        await gate.wait()
+        while not got or not got[-1].endswith(form[-4:] if framing == "content-length" else b"0\r\n\r\n"):
+            got.append(await line.reader.read(1_000_000))
+
+    stage.script(read_late, PLAIN, close, early=True)
+    headers = [f"authorization: Bearer {stage.gateway.key}", "content-type: multipart/form-data; boundary=b"]
+    length = f"content-length: {len(form)}" if framing == "content-length" else "transfer-encoding: chunked"
+    with stage.client() as client:
+        client.send(request("POST /v1/files", *headers, length))
+        stage.await_vendor(stage.vendor.until(lambda: bool(stage.vendor.requests)))
+        taken = client.send_some(body)
+        assert taken < len(body) // 2
+        stage.let_go(gate)
+        assert client.ask(body[taken:]).status == 200
+    received = b"".join(got)
+    assert (received if framing == "content-length" else unchunked(received)) == form
+
+
+# uploads that the provider does not take
+
+
+def upload(stage, size: int) -> bytes:
+    """A large form."""
+    body = b'--b\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * size + b"\r\n--b--\r\n"
+    return request("POST /v1/files", f"authorization: Bearer {stage.gateway.key}", "content-type: multipart/form-data; boundary=b", body=body)
+
+
+def test_the_provider_answers_before_it_has_read_the_upload(stage):
+    refusal = answer({"error": {"message": "too large"}}, 413)
+    stage.script(refusal, early=True)
+    with stage.client() as client:
+        client.send_some(upload(stage, 20_000_000), patience_s=2)
+        answered = client.answer()
+    assert (answered.status, answered.closes, answered.json["error"]["message"]) == (413, True, "too large")
+    stage.script(PLAIN)
+    assert stage.ask("chat").status == 200
+
+
+@pytest.mark.parametrize("ends", [close, reset])
+def test_the_provider_hangs_up_in_the_middle_of_the_upload(stage, ends):
+    async def read_some(line) -> None:
+        await line.reader.readexactly(100_000)
+
+    stage.script(read_some, ends, early=True)
+    with stage.client() as client:
+        client.send_some(upload(stage, 20_000_000), patience_s=2)
+        answered = client.answer()
+        assert (answered.status, answered.code, answered.closes) == (502, "upstream_broken", True)
+    assert stage.row(answered) is None
+    assert len(stage.vendor.requests) == 1, "what streams through can be sent once"
+
+
+def test_the_provider_hangs_up_after_the_upload(stage):
+    stage.script(close)
+    with stage.client() as client:
+        answered = client.ask(upload(stage, 2_000_000))
+        assert (answered.status, answered.code, answered.closes) == (502, "upstream_broken", False)
+        stage.vendor.script(PLAIN)
+        assert client.ask(stage.raw("chat")).status == 200
+
+
+def test_a_large_json_body_to_a_provider_that_hangs_up(stage):
+    async def read_some(line) -> None:
+        await line.reader.readexactly(100_000)
+
+    stage.script(read_some, reset, early=True)
+    content = "x" * 20_000_000
+    with stage.client() as client:
+        answered = client.ask(stage.raw("chat", messages=[{"role": "user", "content": content}]))
+        check_refusal("chat", answered, 502, "upstream_broken")
+        stage.vendor.script(PLAIN)
+        assert client.ask(stage.raw("chat")).status == 200
+
+
+def test_an_endless_answer_ends_when_the_client_has_had_enough(stage):
+    stage.script(head(200, "transfer-encoding: chunked", kind="audio/mpeg"), flood(chunk(PIECE), 1_000_000))
+    with stage.client() as client:
+        client.send(speech(stage))
+        answered = client.head()
+        client.exactly(3_000_000)
+    stage.await_vendor(stage.vendor.until_closed())
+    stage.gateway.check_quiet()
+    assert stage.charge(answered)["outcome"] == "client_gone"
