@@ -14,6 +14,12 @@ from penstock.infra.database import Database, DatabaseAway
 from penstock.records.index import ROWS_LIMIT, Index, Segment
 from penstock.records.models import RecordRow, SegmentRow
 from penstock.records.record import Record
+from penstock.records.segments import Row
+
+
+def rows_of(records: list[Record]) -> list[Row]:
+    """What the index is to have of the records."""
+    return [(record.id, record.created_at_ms, record.key_id) for record in records]
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ async def rows(database: Database) -> list[tuple[str, int, str | None, str, int]
 async def test_rows_of_a_segment(index: Index, database: Database, make_record: Callable[..., Record], count: int) -> None:
     records = [make_record(key_id=None if place % 2 else "key_1") for place in range(count)]
 
-    await index.add(segment(count), records)
+    await index.add(segment(count), rows_of(records))
 
     assert await rows(database) == [(r.id, r.created_at_ms, r.key_id, "seg_1", place) for place, r in enumerate(records)]
     async with database.session(read_only=True) as session:
@@ -48,15 +54,15 @@ async def test_rows_of_a_segment(index: Index, database: Database, make_record: 
 async def test_adding_again_is_harmless(index: Index, database: Database, make_record: Callable[..., Record]) -> None:
     records = [make_record() for _ in range(3)]
 
-    await index.add(segment(3), records)
-    await index.add(segment(3), records)
-    await index.add(segment(1, 2), [make_record()])
+    await index.add(segment(3), rows_of(records))
+    await index.add(segment(3), rows_of(records))
+    await index.add(segment(1, 2), rows_of([make_record()]))
 
     assert [row[3:] for row in await rows(database)] == [("seg_1", 0), ("seg_1", 1), ("seg_1", 2), ("seg_2", 0)]
 
 
 async def test_an_id_is_kept_once(index: Index, database: Database, make_record: Callable[..., Record]) -> None:
-    await index.add(segment(3), [make_record(id="req_1"), make_record(id="req_2"), make_record(id="req_1")])
+    await index.add(segment(3), rows_of([make_record(id="req_1"), make_record(id="req_2"), make_record(id="req_1")]))
 
     assert [(row[0], row[4]) for row in await rows(database)] == [("req_1", 0), ("req_2", 1)]
 
@@ -65,7 +71,7 @@ async def test_a_database_without_tables(empty_database_url: str, make_record: C
     database = Database(empty_database_url)
     index = Index(database)
     with pytest.raises((DatabaseAway, SQLAlchemyError)):
-        await index.add(segment(1), [make_record()])
+        await index.add(segment(1), rows_of([make_record()]))
     index.close()
     await database.close()
 
@@ -73,7 +79,7 @@ async def test_a_database_without_tables(empty_database_url: str, make_record: C
 async def test_another_writer_is_not_kept_waiting(index: Index, database: Database, make_record: Callable[..., Record]) -> None:
     if database.path is None:
         return  # PostgreSQL locks rows, not the database
-    await index.add(segment(1), [make_record()])
+    await index.add(segment(1), rows_of([make_record()]))
     with closing(sqlite3.connect(database.path, timeout=0, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fake_answers import answer
 from fake_provider import FakeProvider
 from live_gateway import LiveGateway
 from loop_thread import LoopThread
@@ -40,6 +41,7 @@ def module_vendor(loop_thread: LoopThread) -> Iterator[FakeProvider]:
 def vendor(module_vendor: FakeProvider) -> Iterator[FakeProvider]:
     """The scripted provider behind `vendor_gateway`, without memory of other tests. It runs on the loop thread."""
     module_vendor.requests.clear()
+    module_vendor.always(answer({"ok": True}))
     yield module_vendor
     assert not module_vendor._scripts, "a script was not used"
 

@@ -92,8 +92,11 @@ class Books:
         self._open = False
         self._stopped = False
         self._failing = False
+        """The last attempt to commit was refused."""
         self._away = False
+        """A group has waited for the database for longer than the grace."""
         self._keeps = True
+        """The journal took what it was last given."""
         self._replaying = False
 
     def post(self, charge: Charge, done: Done) -> None:
@@ -267,6 +270,7 @@ class Books:
                     await self._on_thread(journal.close)
         finally:
             self._replaying = False
+        self._look_back()  # something may have been appended since the last read
 
     def _count(self, charges: list[Charge], started_s: float) -> None:
         self.last_commit_ms = (time.perf_counter() - started_s) * 1000
@@ -290,7 +294,7 @@ class Books:
             task.cancel()
         self._stopped = True
         self._refuse()
-        await self._store.close()
+        await _outcome(self._store.close())
         for journal in self._journals:
             await self._on_thread(journal.close)
         self._thread.shutdown(wait=False)

@@ -15,6 +15,8 @@ from penstock.billing.models import ChargeRow
 from penstock.billing.store import Durability
 from penstock.infra.database import COMMAND_S, CONNECT_S
 
+CLOSE_S = 1
+
 
 class PostgresqlStore:
     """One array per column and one text for groups of any size; a lost connection is made again by the next write."""
@@ -42,13 +44,14 @@ class PostgresqlStore:
             written = True
         finally:
             if not written:
-                await self.close()
+                self._connection.terminate()  # without asking the server, which may be gone
+                self._connection = None
 
     async def close(self) -> None:
-        """Let go of the connection without asking the server, which may be gone."""
+        """Say goodbye to the server."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.terminate()
+            await connection.close(timeout=CLOSE_S)
 
 
 def _insert() -> str:

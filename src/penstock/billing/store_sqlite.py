@@ -119,6 +119,10 @@ class _Pen:
         self._path = path
         self._lock_wait_s = lock_wait_s
         self._synchronous = "FULL" if durability == "power" else "NORMAL"
+        # mode=rw: a file that vanished is a failure, not a new empty database
+        url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+        arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
+        self._engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
@@ -176,10 +180,7 @@ class _Pen:
             connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        # mode=rw: a file that vanished is a failure, not a new empty database
-        url = URL.create("sqlite", database=f"file:{quote(str(self._path))}", query={"mode": "rw", "uri": "true"})
-        arguments = {"timeout": 0, "check_same_thread": False, "isolation_level": None}
-        borrowed = create_engine(url, poolclass=NullPool, connect_args=arguments).raw_connection()
+        borrowed = self._engine.raw_connection()
         connection = cast(sqlite3.Connection, borrowed.driver_connection)
         borrowed.detach()
         try:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Engine, create_engine, event, exc, text
 
 from penstock.infra.database import BUSY_S, Database, DatabaseAway
-from penstock.records.record import Record
+from penstock.records.segments import Row
 
 ROWS_LIMIT = 2048
 """Records whose rows fit in one statement."""
@@ -52,14 +52,14 @@ class Index:
         self._database = database
         self._sqlite = None if database.path is None else _sqlite(database.path)
 
-    async def add(self, segment: Segment, records: list[Record]) -> None:
+    async def add(self, segment: Segment, rows: list[Row]) -> None:
         """Add a segment and where in it the records are, which are in it in this order; `ROWS_LIMIT` at most."""
         if self._sqlite is None:
             async with self._database.session() as session:
                 await session.execute(_ADD_SEGMENT, asdict(segment))
-                await session.execute(_ADD_RECORDS, _columns(segment.id, records))
+                await session.execute(_ADD_RECORDS, _columns(segment.id, rows))
         else:
-            await asyncio.to_thread(_add, self._sqlite, segment, records)
+            await asyncio.to_thread(_add, self._sqlite, segment, rows)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -67,28 +67,24 @@ class Index:
             self._sqlite.dispose()
 
 
-def _columns(segment_id: str, records: list[Record]) -> dict[str, Any]:
-    return {
-        "segment_id": segment_id,
-        "ids": [record.id for record in records],
-        "moments": [record.created_at_ms for record in records],
-        "keys": [record.key_id for record in records],
-    }
+def _columns(segment_id: str, rows: list[Row]) -> dict[str, Any]:
+    ids, moments, keys = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+    return {"segment_id": segment_id, "ids": ids, "moments": moments, "keys": keys}
 
 
-def _add(engine: Engine, segment: Segment, records: list[Record]) -> None:
+def _add(engine: Engine, segment: Segment, added: list[Row]) -> None:
     """Two statements, each its own transaction, and each one step of SQLite.
 
     The writer's lock is thus held for the time of the writing itself. A transaction would hold it while this thread waits
     for the interpreter, which a busy event loop gives it late, and the loop would wait for the lock to write a charge.
     """
-    values = list(chain.from_iterable((record.id, record.created_at_ms, record.key_id) for record in records))
-    rows = _SIZES[bisect_left(_SIZES, len(records))]
-    values += values[:3] * (rows - len(records))  # the first row again, which is left out as it is there
+    values = list(chain.from_iterable(added))
+    rows = _SIZES[bisect_left(_SIZES, len(added))]
+    values += values[:3] * (rows - len(added))  # the first row again, which is left out as it is there
     try:
         with engine.connect() as connection:
             connection.execute(_ADD_SEGMENT, asdict(segment))
-            if records:
+            if added:
                 connection.exec_driver_sql(_insert(rows), (segment.id, *values))
     except exc.OperationalError as failure:
         raise DatabaseAway(str(failure.orig)) from failure

@@ -18,11 +18,15 @@ from penstock.kit.ids import new_id
 from penstock.kit.tasks import spawn
 from penstock.records.index import ROWS_LIMIT, Index, Segment
 from penstock.records.record import Record
-from penstock.records.segments import pack, segment_path
+from penstock.records.segments import Group, encode, seal, segment_path
 
 EVERY_S = 0.5
 SEGMENT_BYTES = 4 * 1024 * 1024
 """When a segment is full, by what its records are taken to hold in memory."""
+GROUP_RECORDS = 64
+GROUP_BYTES = 256 * 1024
+ENCODED_HERE_BYTES = 384 * 1024
+"""A group of more than that is encoded by a thread."""
 RECORD_BYTES = 2048
 """What a record without bodies is taken to hold in memory: its headers, mostly."""
 CHUNK_BYTES = 64
@@ -36,9 +40,10 @@ _log = logging.getLogger("penstock.records")
 
 
 class _Batch(NamedTuple):
-    """Records that will be one segment, and what they were taken to hold in memory."""
+    """What will be one segment: groups, the number of records in them, and what these were taken to hold in memory."""
 
-    records: list[Record]
+    groups: list[Group | list[Record]]
+    number: int
     size_bytes: int
 
 
@@ -58,6 +63,10 @@ class Recorder:
         self._limit_bytes = limit_bytes
         self._open: list[Record] = []
         self._open_bytes = 0
+        """The group that is being gathered."""
+        self._groups: list[Group | list[Record]] = []
+        self._groups_count = self._groups_bytes = 0
+        """The segment that is being gathered."""
         self._sealed: deque[_Batch] = deque()
         self._taken = 0
         self._done = 0
@@ -82,9 +91,11 @@ class Recorder:
         self._open_bytes += size
         self._taken += 1
         self._open.append(record)
-        if self._open_bytes >= SEGMENT_BYTES or len(self._open) >= ROWS_LIMIT:
-            self._seal()
-            self._wake.set()
+        if len(self._open) >= GROUP_RECORDS or self._open_bytes >= GROUP_BYTES:
+            self._close_group()
+            if self._groups_bytes >= SEGMENT_BYTES or self._groups_count + GROUP_RECORDS > ROWS_LIMIT:
+                self._seal()
+                self._wake.set()
 
     async def start(self) -> None:
         """Begin to write."""
@@ -106,6 +117,7 @@ class Recorder:
             self.dropped += self.depth
             self._done = self._taken
         self._open, self._open_bytes, self.size_bytes = [], 0, 0
+        self._groups, self._groups_count, self._groups_bytes = [], 0, 0
         self._sealed.clear()
         self._index.close()
 
@@ -121,10 +133,23 @@ class Recorder:
             return False
         return True
 
-    def _seal(self) -> None:
-        if self._open:
-            self._sealed.append(_Batch(self._open, self._open_bytes))
+    def _close_group(self) -> None:
+        """Small records are encoded here, where they have just been made: another thread would fetch them all from this one's cache.
+
+        Large ones would keep the loop from its work for too long.
+        """
+        records, size = self._open, self._open_bytes
+        if records:
+            self._groups.append(encode(records) if size <= ENCODED_HERE_BYTES else records)
+            self._groups_count += len(records)
+            self._groups_bytes += size
             self._open, self._open_bytes = [], 0
+
+    def _seal(self) -> None:
+        self._close_group()
+        if self._groups:
+            self._sealed.append(_Batch(self._groups, self._groups_count, self._groups_bytes))
+            self._groups, self._groups_count, self._groups_bytes = [], 0, 0
 
     async def _write_all(self) -> None:
         while not (self._stopping.is_set() and self.depth == 0):
@@ -135,34 +160,34 @@ class Recorder:
             self._seal()
             while self._sealed:
                 batch = self._sealed.popleft()
-                lost = await self._write(batch.records)
+                lost = await self._write(batch)
                 self.dropped += lost
-                self._done += len(batch.records)
+                self._done += batch.number
                 self.size_bytes -= batch.size_bytes
                 self._progress.set()
                 self._progress = asyncio.Event()
 
-    async def _write(self, records: list[Record]) -> int:
+    async def _write(self, batch: _Batch) -> int:
         """Write one segment; returns how many of the records were lost."""
-        packed, data = await asyncio.to_thread(pack, records)
-        if not packed:
-            return len(records)
+        rows, data = await asyncio.to_thread(seal, batch.groups)
+        if not rows:
+            return batch.number
         now_ms = clock.now_ms()
         segment_id = new_id("seg", now_ms)
-        segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(packed), len(data))
+        segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(rows), len(data))
         for pause_s in (0.0, *RETRY_AFTER_S):
             await self._pause(pause_s)
             try:
                 async with asyncio.timeout(ATTEMPT_S):
                     await self._store.put_async(segment.path, data)
-                    await self._index.add(segment, packed)
+                    await self._index.add(segment, rows)
             except FAILURES as failure:
                 self.failures += 1
                 _log.warning("records cannot be written: %s", str(failure)[:300] or type(failure).__name__)
             else:
-                return len(records) - len(packed)
-        _log.error("%d records were dropped: they could not be written", len(records))
-        return len(records)
+                return batch.number - len(rows)
+        _log.error("%d records were dropped: they could not be written", batch.number)
+        return batch.number
 
     async def _pause(self, pause_s: float) -> None:
         """Wait, but not once we are to stop."""

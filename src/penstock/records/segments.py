@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import zstandard
@@ -17,13 +18,14 @@ from penstock.records.redact import places_of_keys, redact_names, redact_text
 
 SUFFIX = ".zst"
 _LEVEL = 1
-_GROUP = 64
-"""Records that are encoded at a time: few enough to be in the processor's cache until they are compressed."""
 _EXPANDED_LIMIT = 1 << 30
 """Bytes of records in one segment: damaged data must not take all memory."""
 _READ_BYTES = 1 << 20
 _ARRAY_32 = b"\xdd"  # MessagePack: an array, whose length follows in four bytes
 _UNENCODABLE = (TypeError, ValueError, OverflowError, AttributeError)
+
+Row = tuple[str, int, str | None]
+"""What the index has of a record: its id, when it was, in ms, and whose key it was."""
 
 _log = logging.getLogger("penstock.records")
 _encode = msgspec.msgpack.Encoder().encode
@@ -40,30 +42,20 @@ def segment_path(segment_id: str, created_at_ms: int) -> str:
     return f"{datetime.fromtimestamp(created_at_ms / 1000, UTC):%Y/%m/%d}/{segment_id}{SUFFIX}"
 
 
-def pack(records: list[Record]) -> tuple[list[Record], bytes]:
-    """Redact, encode and compress; also which records these are, for one that can't be encoded is left out.
+class Group(NamedTuple):
+    """Some records, redacted and encoded: of each its id, time in ms and key, and all of them as bytes."""
 
-    The data are an array of groups, which are arrays of records. The records are changed; it is meant for a thread.
-    """
-    packed: list[Record] = []
-    kept = [record.request_headers for record in records]  # their identities must stay theirs until the end
-    known: dict[int, Headers] = {}
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-    starts = range(0, len(records), _GROUP)
-    pieces = [compressor.compress(_array(len(starts)))]
-    for start in starts:
-        group, data = _encoded(records[start : start + _GROUP], known)
-        packed += group
-        pieces.append(compressor.compress(data))
-    pieces.append(compressor.flush())
-    del kept
-    return packed, b"".join(pieces)
+    rows: list[Row]
+    data: bytes
 
 
-def _encoded(records: list[Record], known: dict[int, Headers]) -> tuple[list[Record], bytes]:
-    """A group, and which records are in it."""
-    group: list[Record] = []
+def encode(records: list[Record]) -> Group:
+    """Redact and encode; one that can't be encoded is left out. The records are changed."""
+    rows: list[Row] = []
+    encoded: list[Record] = []
     parts = [b""]
+    headers = [record.request_headers for record in records]  # their identities must stay theirs until the end
+    known: dict[int, Headers] = {}
     for record in records:
         try:
             if len(record.response_body) > 1:
@@ -73,15 +65,30 @@ def _encoded(records: list[Record], known: dict[int, Headers]) -> tuple[list[Rec
         except _UNENCODABLE as failure:
             _log.warning("record %s cannot be written: %s", record.id, failure)
         else:
-            group.append(record)
-    parts[0] = _array(len(group))
+            rows.append((record.id, record.created_at_ms, record.key_id))
+            encoded.append(record)
+    del headers
+    parts[0] = _array(len(rows))
     data = b"".join(parts)
     if places := places_of_keys(data, list(accumulate(map(len, parts)))):
         for place in places:
-            redact_text(group[place - 1])
-            parts[place] = _encode(group[place - 1])
+            redact_text(encoded[place - 1])
+            parts[place] = _encode(encoded[place - 1])
         data = b"".join(parts)
-    return group, data
+    return Group(rows, data)
+
+
+def seal(groups: list[Group | list[Record]]) -> Group:
+    """Groups as one compressed array of them, and the rows of all. Those that are not encoded are; meant for a thread."""
+    rows: list[Row] = []
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+    pieces = [compressor.compress(_array(len(groups)))]
+    for group in groups:
+        encoded = group if isinstance(group, Group) else encode(group)
+        rows += encoded.rows
+        pieces.append(compressor.compress(encoded.data))
+    pieces.append(compressor.flush())
+    return Group(rows, b"".join(pieces))
 
 
 def _array(length: int) -> bytes:

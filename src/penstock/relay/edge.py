@@ -1,6 +1,7 @@
 """The edge: uvicorn's HTTP protocol, with the relay's requests taken below ASGI.
 
-This is the only file that knows uvicorn's internals; tests/relay/test_edge.py fails loudly on a uvicorn it does not know.
+This file reads requests, `turns.py` has them answered one after the other. No other file knows uvicorn's internals;
+tests/relay/test_edge.py fails loudly on a uvicorn that these two do not know.
 """
 
 from __future__ import annotations
@@ -13,15 +14,13 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penstock.kit.errors import PenstockError
-from penstock.kit.walker import Walker
-from penstock.relay.events import Events
-from penstock.relay.exchange import ClientGone, Exchange, Stopping
-from penstock.relay.headers import sift
+from penstock.relay.exchange import ClientGone, Exchange
+from penstock.relay.forms import is_json
+from penstock.relay.headers import sift, without_upgrade
 from penstock.relay.known import KnownHead, remember
 from penstock.relay.paths import Target, find_target
-from penstock.relay.preflight import answer_preflight
+from penstock.relay.turns import Turns
 from penstock.relay.upload import Upload
-from penstock.relay.walk import ended, walk
 from penstock.upstream.wires import WIRES
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ STRANGERS = 4
 """A client whose heads differ each time is not remembered any more after so many."""
 HELD_AT_ONCE = 64 * 1024
 """Longer bodies are waited for inside the walk, after the key was checked."""
-QUEUE_LIMIT = 100
-"""So many pipelined exchanges wait on one connection; after them it closes."""
 _NEVER = frozenset((b"CONNECT", b"TRACE"))
 """Methods that are for proxies of another kind."""
 
@@ -42,8 +39,8 @@ class _Enough(Exception):
     """Leaves the parser: the rest of what came is not wanted."""
 
 
-class Edge(HttpToolsProtocol):
-    """One client connection. One exchange is walked at a time; pipelined ones wait in order."""
+class Edge(Turns, HttpToolsProtocol):
+    """One client connection."""
 
     # Beyond the attributes that uvicorn gives a connection, ours would make its dictionary too large to be fast.
     __slots__ = (
@@ -215,14 +212,9 @@ class Edge(HttpToolsProtocol):
     def _read_again(self, rest: bytes) -> None:
         """Read a request that offered another protocol, such as HTTP/2, as if it had not; llhttp would leave its body unread."""
         self._declined = False
-        lines = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            if name == b"connection":
-                value = b",".join(token for token in value.split(b",") if token.strip().lower() not in (b"upgrade", b"http2-settings"))
-            if name != b"upgrade":
-                lines.append(b"%b: %b\r\n" % (name, value))
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"%b\r\n%b" % (b"".join(lines), rest))
+        self.data_received(b"%b%b\r\n%b" % (line, without_upgrade(self.headers), rest))
 
     # to one of the two planes
 
@@ -254,9 +246,9 @@ class Edge(HttpToolsProtocol):
         length, limit = exchange.sifted.length, self.plane.settings.body_limit
         if length is not None and length > limit:
             self._too_large()
-        waits = self.expect_100_continue or not _is_json(exchange.sifted.content_type)
+        waits = self.expect_100_continue or not is_json(exchange.sifted.content_type)
         if length is None or length > HELD_AT_ONCE or (length and waits):
-            exchange.upload = Upload(self, limit, chunked=length is None)
+            exchange.upload = Upload(self, limit, chunked=length is None, expected=self.expect_100_continue and not exchange.http10)
             self._begin(exchange)
 
     def _begin_known(self, known: KnownHead, body: bytes) -> None:
@@ -270,47 +262,6 @@ class Edge(HttpToolsProtocol):
         if exchange is not None and alone and not exchange.close:
             self._strangers += self._known is not None
             self._known = remember(data, exchange)
-
-    def send_continue(self) -> None:
-        """Ask the client for the body that it holds back."""
-        if self.expect_100_continue:
-            self.expect_100_continue = False
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _begin(self, exchange: Exchange) -> None:
-        if self.active is not None or self._paused_tick >= 0:
-            self._queue.append(exchange)
-            self.hold_reading("pipeline")
-            if len(self._queue) > QUEUE_LIMIT:
-                self._close_after_last()
-            return
-        self.active = exchange
-        if exchange.target.method == b"OPTIONS":
-            answer_preflight(exchange)
-            return
-        exchange.walker = walker = Walker(walk(exchange, self.plane), lambda error: ended(exchange, self.plane, error))
-        walker.start()
-
-    def finished(self, exchange: Exchange) -> None:
-        """An exchange has been answered: go on with the next one."""
-        self.server_state.total_requests += 1
-        self.active = None
-        self._stamp = self.plane.pulse.tick
-        if exchange.gone or self.transport.is_closing():
-            return
-        if exchange.close:
-            self._close()
-        elif self._queue and not self._advancing:
-            self._advance()
-
-    def _advance(self) -> None:
-        """Walk the exchanges that wait, each when the one before is answered and the client takes the answers."""
-        self._advancing = True
-        while self._queue and self.active is None and self._paused_tick < 0:
-            self._begin(self._queue.popleft())
-        self._advancing = False
-        if not self._queue:
-            self.go_on_reading("pipeline")
 
     # errors and the end
 
@@ -357,30 +308,6 @@ class Edge(HttpToolsProtocol):
             target = Target(b"GET", "/", b"", WIRES["passthrough"])
         return Exchange(self, target, shown, sift(shown, b""))
 
-    def _close_after_last(self) -> None:
-        """Take nothing more; the last exchange that is known ends the connection."""
-        self._deaf = True
-        last = self._queue[-1] if self._queue else self.active
-        if last is not None:
-            last.close = True
-        else:
-            self._close()
-
-    def _close(self) -> None:
-        self._queue.clear()
-        self._holds.clear()
-        if self._in_body or self._deaf:
-            # Closing now, with unread bytes in the socket, would make the kernel take back the answer.
-            self._in_body = self._in_head = False
-            self._reading = None
-            self._head_tick = self._stamp
-            self.flow.resume_reading()
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
-        else:
-            self.transport.close()
-        self._deaf = True
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: whatever waits for it is told."""
         super().connection_lost(exc)
@@ -403,20 +330,6 @@ class Edge(HttpToolsProtocol):
             super().shutdown()
 
     # flow
-
-    def hold_reading(self, why: str) -> None:
-        """Stop reading from the client until every reason is gone."""
-        if not self._holds:
-            self.flow.pause_reading()
-        self._holds.add(why)
-
-    def go_on_reading(self, why: str) -> None:
-        """One reason not to read is gone."""
-        if why in self._holds:
-            self._holds.discard(why)
-            self._stamp = self._head_tick = self.plane.pulse.tick
-            if not self._holds and not self.transport.is_closing():
-                self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         """The client reads slowly: so does whoever forwards to it."""
@@ -460,34 +373,3 @@ class Edge(HttpToolsProtocol):
                 self._stop_parsing(PenstockError("request_timeout", "The headers did not arrive in time."))
         elif self.active is None and not self._in_asgi and quiet > limits.keep_alive:
             self.transport.close()
-
-
-def _is_json(content_type: bytes) -> bool:
-    return not content_type or b"json" in content_type.lower()
-
-
-def sweep(plane: Plane) -> None:
-    """Once per tick: end what clients have let time out, and keep silent streams alive."""
-    tick, every = plane.pulse.tick, plane.limits.comment_every
-    for connection in list(plane.connections):
-        if isinstance(connection, Edge):
-            connection.sweep(tick)
-            exchange = connection.active
-            if exchange is not None and type(exchange.receiver) is Events:
-                exchange.receiver.keep_alive(tick, every)
-
-
-def interrupt_all(plane: Plane) -> int:
-    """The time to finish is over: interrupt every exchange that still runs; how many there were."""
-    running = [connection for connection in list(plane.connections) if isinstance(connection, Edge) and connection.active]
-    for connection in running:
-        exchange = connection.active
-        if connection.tunnel is not None:
-            connection.tunnel.stop()
-        elif exchange is not None and exchange.walker is not None:
-            exchange.close = True
-            exchange.walker.interrupt(Stopping())
-    return len(running)
-
-
-__all__ = ["Edge", "interrupt_all", "sweep"]

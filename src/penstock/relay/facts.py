@@ -27,9 +27,9 @@ CLIENT_CLOSED = 499
 
 
 def billable(answer: Answer, exchange: Exchange) -> bool:
-    """Something may have been consumed: a POST (or a session) that the provider has not refused."""
+    """Something may have been consumed: a POST (or a session) that the provider has had whole and has not refused."""
     if answer.head is None:
-        return exchange.target.method == b"POST"
+        return exchange.target.method == b"POST" and (exchange.upload is None or exchange.upload.done)
     return answer.head.status == 101 or (exchange.target.method == b"POST" and answer.head.status < 400)
 
 

@@ -27,15 +27,19 @@ class Kept:
     """A receiver that keeps what comes."""
 
     def __init__(self) -> None:
-        self.content = b""
+        self._pieces: list[bytes] = []
         self.framed = 0
         self.ended: bool = False
         self.error: UpstreamError | None = None
         self._over = asyncio.Event()
         self.on_body: Callable[[], None] = lambda: None
 
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._pieces)
+
     def body(self, data: bytes) -> None:
-        self.content += data
+        self._pieces.append(data)
         self.on_body()
 
     def chunks(self, framed: bytes, parts: list[bytes]) -> None:

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 _CREDENTIAL = re.compile(r"[!-~]+")
 
 OPENAI_WIRES = frozenset(
-    (
-        "chat", "completions", "responses", "embeddings", "images", "speech", "transcriptions", "translations",
-        "moderations", "realtime", "passthrough",
-    )
-)  # fmt: skip
+    ("chat", "completions", "responses", "embeddings", "images", "speech", "transcriptions", "moderations", "realtime", "passthrough")
+)
 ANTHROPIC_WIRES = frozenset(("messages", "count_tokens", "complete", "passthrough"))
 
 

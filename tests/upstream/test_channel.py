@@ -1,0 +1,111 @@
+"""Channels: what is written to a provider, and which asks a channel serves."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+from penstock.kit.pulse import Pulse
+from penstock.upstream.channel import PATHS_KEPT, Channel
+from penstock.upstream.client.pool import Limits, Origin, Pool
+from penstock.upstream.providers import PROVIDERS
+
+
+def channel(provider: str = "openai", url: str = "https://api.example/v1", secret: str | None = "sk-test", models: tuple[str, ...] = ("*",)) -> Channel:
+    origin = Origin.of(url)
+    pool = Pool(origin, Limits(), Pulse(), ssl.create_default_context() if origin.secure else None)
+    return Channel("test", PROVIDERS[provider], url, pool, secret=secret, models=models)
+
+
+def test_the_beginning_of_a_request():
+    assert channel().request(b"POST", "/v1/chat/completions", b"", b"user-agent: x\r\n") == (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: api.example\r\naccept-encoding: identity\r\nauthorization: Bearer sk-test\r\nuser-agent: x\r\n"
+    )
+
+
+def test_method_query_port_and_base_path():
+    found = channel(url="http://127.0.0.1:9000/openai/v1/").request(b"DELETE", "/v1/files/a%2Fb", b"beta=true&x", b"")
+    assert found.startswith(b"DELETE /openai/v1/files/a%2Fb?beta=true&x HTTP/1.1\r\nhost: 127.0.0.1:9000\r\n")
+
+
+def test_without_a_secret_the_channel_is_transparent():
+    found = channel(secret=None)
+    assert found.transparent
+    assert b"authorization" not in found.request(b"GET", "/v1/models", b"", b"")
+    assert not channel().transparent
+
+
+VERSION = b"anthropic-version: 2023-06-01\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "added"),
+    [
+        (b"", True),
+        (b"user-agent: x\r\n", True),
+        (b"anthropic-version: 2024-01-01\r\n", False),
+        (b"user-agent: x\r\nanthropic-version: 2024-01-01\r\nx: y\r\n", False),
+        (b"x-anthropic-version: 2024-01-01\r\n", True),
+        (b"x-odd: anthropic-version: 2024-01-01\r\n", True),
+        (b"anthropic-version-x: 1\r\n", True),
+    ],
+)
+def test_extra_headers_are_sent_unless_the_client_sends_them(sent, added):
+    found = channel("anthropic", "https://api.example").request(b"POST", "/v1/messages", b"", sent)
+    assert found.startswith(b"POST /v1/messages HTTP/1.1\r\nhost: api.example\r\naccept-encoding: identity\r\nx-api-key: sk-test\r\n" + sent)
+    assert found.endswith(VERSION) == added
+    assert found.count(b"\r\nanthropic-version: ") == 1
+
+
+def test_remembered_paths_are_bounded_and_later_ones_still_work():
+    found = channel()
+    for number in range(PATHS_KEPT * 2 + 5):
+        assert found.request(b"GET", f"/v1/files/{number}", b"", b"").startswith(b"GET /v1/files/%d HTTP/1.1\r\n" % number)
+    assert len(found._paths) <= PATHS_KEPT
+
+
+@pytest.mark.parametrize(
+    ("models", "model", "expected"),
+    [
+        (("*",), None, True),
+        (("*",), "gpt-4o", True),
+        (("demo*",), "demo-slow", True),
+        (("demo*",), "gpt-4o", False),
+        (("demo*",), None, False),
+        (("gpt-4o", "o?"), "o3", True),
+        (("gpt-4o", "o?"), "gpt-4o-mini", False),
+        (("gpt-4[o]",), "gpt-4o", False),
+        (("GPT-4o",), "gpt-4o", False),
+    ],
+)
+def test_models_are_globs(models, model, expected):
+    assert channel(models=models).serves("chat", model) == expected
+
+
+def test_a_channel_serves_the_wires_of_its_provider():
+    assert channel().serves("chat", "gpt-4o")
+    assert not channel().serves("messages", "gpt-4o")
+    assert channel("anthropic", "https://api.example").serves("messages", "claude")
+    assert not channel("anthropic", "https://api.example").serves("chat", "claude")
+
+
+@pytest.mark.parametrize("url", ["https://host/a b", "https://host/\xe9", "https://host/v1?x=y", "https://host/v1#x", "ftp://host", "https://"])
+def test_base_urls_that_cannot_be_written_into_a_request_are_refused(url):
+    with pytest.raises(ValueError):
+        channel(url=url)
+
+
+@pytest.mark.parametrize("secret", ["", " ", "sk-\r\nx-evil: 1", "sk-a\nb", "sk a", "sk-\xe9", "sk-\x00"])
+def test_secrets_that_a_header_cannot_carry_are_refused_without_being_shown(secret):
+    with pytest.raises(ValueError) as caught:
+        channel(secret=secret)
+    assert "sk" not in str(caught.value)
+
+
+def test_the_line_end_of_a_secret_file_is_not_part_of_the_secret():
+    assert b"\r\nauthorization: Bearer sk-test\r\n" in channel(secret="sk-test\n").request(b"GET", "/v1/models", b"", b"")
+
+
+def test_where_the_connections_go():
+    assert Channel.origin("https://api.example/v1") == Origin(secure=True, host="api.example", port=443)
