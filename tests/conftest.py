@@ -15,11 +15,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from penstock.infra import schema
 from penstock.infra.database import Database
 
 pytest_plugins = ["provider_fixtures"]
+
+settings.register_profile("penstock", deadline=None)  # machines are shared: no test is about time
+settings.load_profile("penstock")
 
 _numbers = itertools.count()
 

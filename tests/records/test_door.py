@@ -1,9 +1,11 @@
-"""The relay needs two names of records."""
+"""The relay needs three names of records."""
 
 from __future__ import annotations
 
-from penstock.records import door, record, recorder
+from penstock.records import door, record, recorder, redact
 
 
-def test_the_door_shows_a_record_and_its_recorder_and_nothing_else() -> None:
-    assert {name: getattr(door, name) for name in door.__all__} == {"Record": record.Record, "Recorder": recorder.Recorder}
+def test_the_door_shows_a_record_and_its_recorder_and_little_else() -> None:
+    shown = {name: getattr(door, name) for name in door.__all__}
+
+    assert shown == {"Record": record.Record, "Recorder": recorder.Recorder, "without_secrets": redact.without_secrets}

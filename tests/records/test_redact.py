@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.records.record import Record
-from penstock.records.redact import places_of_keys, redact_names, redact_text, without_keys, without_parameters
+from penstock.records.redact import may_hold_keys, redact_names, redact_text, without_keys, without_parameters
 
 KEY = b"sk-" + b"x1Y-" * 10
 GOOGLE = b"AIza" + b"Sy_0" * 8 + b"abc"
@@ -27,7 +26,7 @@ def test_headers_that_are_credentials(make_record: Callable[..., Record], name: 
     given = [(b"accept", b"*/*"), (name.encode(), b"anything"), (name.encode(), b"again")]
     record = make_record(request_headers=given, response_headers=list(given))
 
-    redact_names(record, {})
+    redact_names(record)
 
     shown = [(b"accept", b"*/*"), (name.encode(), b"[redacted]"), (name.encode(), b"[redacted]")]
     assert (record.request_headers, record.response_headers) == (shown, shown)
@@ -40,8 +39,8 @@ def test_headers_that_are_credentials(make_record: Callable[..., Record], name: 
 def test_headers_that_are_none(make_record: Callable[..., Record], name: bytes) -> None:
     record = make_record(request_headers=[(name, b"value")], response_headers=[(name, b"value")])
 
-    redact_names(record, {})
-    redact_names(record, {})
+    redact_names(record)
+    redact_names(record)
 
     assert (record.request_headers, record.response_headers) == ([(name, b"value")], [(name, b"value")])
 
@@ -81,7 +80,7 @@ def test_query_parameters(path: str, shown: str) -> None:
 )
 def test_what_looks_like_a_key(text: bytes, shown: bytes) -> None:
     assert without_keys(text) == shown
-    assert places_of_keys(text, [len(text)]) == {0}
+    assert may_hold_keys(text)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +104,6 @@ def test_what_only_resembles_one(text: bytes) -> None:
 @given(st.binary(max_size=60), st.binary(max_size=60), st.sampled_from([KEY, GOOGLE, b"Bearer " + b"t0k3n" * 5]))
 def test_no_key_survives_between_other_bytes(before: bytes, after: bytes, key: bytes) -> None:
     assert key not in without_keys(before + b" " + key + b" " + after)
-
-
-@given(st.lists(st.sampled_from([b"", b"nothing", b"a sk-", b"ta", b"an AIza key", b"Bearer x", b"s", b"k-"]), min_size=1, max_size=12))
-def test_no_part_with_a_mark_is_missed(parts: list[bytes]) -> None:
-    found = places_of_keys(b"".join(parts), list(accumulate(map(len, parts))))
-
-    assert found >= {place for place, part in enumerate(parts) if b"sk-" in part or b"AIz" in part or b"earer " in part}
 
 
 def test_every_part_of_a_record_is_looked_through(make_record: Callable[..., Record]) -> None:

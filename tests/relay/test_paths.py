@@ -24,12 +24,12 @@ def target(url: str, method: str = "POST"):
     return find_target(method.encode(), url.encode("latin-1"))
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("path", [*CLAIMED, "models", "models/@cf/meta/llama-3.1-8b-instruct", "files/file-1/content", "responses/resp_1"])
-def test_every_spelling_reaches_the_same_place(spelling, path):
-    found = target(spelling.format(path))
-    assert (found.path, found.query, found.refused) == (f"/v1/{path}", b"", False)
-    assert found.wire is target(f"/v1/{path}").wire
+def test_every_spelling_reaches_the_same_place(path):
+    for spelling in SPELLINGS:
+        found = target(spelling.format(path))
+        assert (found.path, found.query, found.refused) == (f"/v1/{path}", b"", False)
+        assert found.wire is target(f"/v1/{path}").wire
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,12 @@ def test_every_spelling_reaches_the_same_place(spelling, path):
         ("/v1/chat/completions", "/v1/chat/completions", b""), ("/v1/models", "/v1/models", b""), ("/messages", "/v1/messages", b""),
         ("/models?limit=990", "/v1/models", b"limit=990"), ("/responses", "/v1/responses", b""),
         # NextChat, Open WebUI, LibreChat
-        ("/v1/images/generations", "/v1/images/generations", b""), ("//v1/audio/speech", "/v1/audio/speech", b""), ("/embeddings", "/v1/embeddings", b""),
-        ("/chat/completions/", "/v1/chat/completions", b""), ("/v1/v1/chat/completions", "/v1/chat/completions", b""),
+        ("/v1/images/generations", "/v1/images/generations", b""), ("//v1/audio/speech", "/v1/audio/speech", b""),
+        ("/embeddings", "/v1/embeddings", b""), ("/chat/completions/", "/v1/chat/completions", b""),
+        ("/v1/v1/chat/completions", "/v1/chat/completions", b""),
         # Claude Code and Codex
-        ("/v1/messages?beta=true", "/v1/messages", b"beta=true"), ("/v1/messages/count_tokens?beta=true", "/v1/messages/count_tokens", b"beta=true"),
+        ("/v1/messages?beta=true", "/v1/messages", b"beta=true"),
+        ("/v1/messages/count_tokens?beta=true", "/v1/messages/count_tokens", b"beta=true"),
         ("/v1/models?client_version=0.1", "/v1/models", b"client_version=0.1"),
     ],
 )  # fmt: skip
@@ -57,7 +59,21 @@ def test_every_wire_has_a_root():
 
 
 @pytest.mark.parametrize(
-    "url", ["/", "", "//", "/logs", "/healthz", "/api/hello", "/api/v1/chat/completions", "/v1beta/models", "/vv1/chat", "*", "/dashboard/billing/usage", "/V1/models"]
+    "url",
+    [
+        "/",
+        "",
+        "//",
+        "/logs",
+        "/healthz",
+        "/api/hello",
+        "/api/v1/chat/completions",
+        "/v1beta/models",
+        "/vv1/chat",
+        "*",
+        "/dashboard/billing/usage",
+        "/V1/models",
+    ],
 )
 def test_the_rest_is_the_control_planes(url):
     found = target(url, "GET")
@@ -106,11 +122,12 @@ def test_other_encoded_paths_are_forwarded_as_they_came():
 @pytest.mark.parametrize(
     "url",
     [
-        "/v1/../admin", "/v1/..", "/..", "/v1/./chat/completions", "/v1/chat/.", "/../v1/chat/completions", "/v1/%2e%2e/admin", "/v1/%2E./admin",
-        "/v1/.%2e/admin", "/v1/%2e/admin", "/v1/files/..%2fadmin", "/v1/files/..%2Fadmin", "/v1/%2e%2e%2fadmin", "/v1/x%2f..", "/v1/x%2f..%2f..%2fadmin",
-        "/v1/..;/admin", "/v1/..;a=b/admin", "/v1/.;/x", "/v1/..%5cadmin", "/v1/x%5c..%5cadmin", "/v1/..\\admin", "\\v1\\models", "/v1/models\\",
-        "/v1/\x00", "/v1/a b", "/v1/\x7f", "/v1/\x1f", "/v1/\xe9", "/v1/a\tb", "/v1/x\r\ny", "/v1/%00", "/v1/%0d%0ax", "/v1/%1f", "/v1/%7F", "/v1/x?a b",
-        "/v1/x?\xe9", "/v1/x#\x00", "/logs/%00", "/logs/../v1",
+        "/v1/../admin", "/v1/..", "/..", "/v1/./chat/completions", "/v1/chat/.", "/../v1/chat/completions", "/v1/%2e%2e/admin",
+        "/v1/%2E./admin", "/v1/.%2e/admin", "/v1/%2e/admin", "/v1/files/..%2fadmin", "/v1/files/..%2Fadmin", "/v1/%2e%2e%2fadmin",
+        "/v1/x%2f..", "/v1/x%2f..%2f..%2fadmin", "/v1/..;/admin", "/v1/..;a=b/admin", "/v1/.;/x", "/v1/..%5cadmin",
+        "/v1/x%5c..%5cadmin", "/v1/..\\admin", "\\v1\\models", "/v1/models\\", "/v1/\x00", "/v1/a b", "/v1/\x7f", "/v1/\x1f",
+        "/v1/\xe9", "/v1/a\tb", "/v1/x\r\ny", "/v1/%00", "/v1/%0d%0ax", "/v1/%1f", "/v1/%7F", "/v1/x?a b", "/v1/x?\xe9", "/v1/x#\x00",
+        "/logs/%00", "/logs/../v1",
     ],
 )  # fmt: skip
 def test_dot_segments_and_control_characters_are_refused(url):
@@ -118,7 +135,9 @@ def test_dot_segments_and_control_characters_are_refused(url):
     assert (found.refused, found.wire, found.path) == (True, None, "")
 
 
-@pytest.mark.parametrize("url", ["/v1/files/..x", "/v1/files/x..", "/v1/files/...", "/v1/files/.hidden", "/v1/files/a.b", "/v1/models/gpt-4.1;x"])
+@pytest.mark.parametrize(
+    "url", ["/v1/files/..x", "/v1/files/x..", "/v1/files/...", "/v1/files/.hidden", "/v1/files/a.b", "/v1/models/gpt-4.1;x"]
+)
 def test_dots_in_names_are_names(url):
     assert target(url).path == url
 
@@ -133,7 +152,10 @@ def test_fragments_and_queries():
 
 TEXT = st.one_of(
     st.text("/.%25eE2fF\\;v1chatompleins?#", max_size=30),
-    st.lists(st.sampled_from(["/", "//", "v1", "chat", "completions", "..", ".", "%2e", "%2f", "%2F", "%5c", ";", "%", "models", "%00"]), max_size=10).map("".join),
+    st.lists(
+        st.sampled_from(["/", "//", "v1", "chat", "completions", "..", ".", "%2e", "%2f", "%2F", "%5c", ";", "%", "models", "%00"]),
+        max_size=10,
+    ).map("".join),
 )
 
 
@@ -158,7 +180,9 @@ def test_nothing_reaches_outside(text, method, prefix):
 def test_a_path_under_v1_that_means_a_wire_is_that_wire(path, data):
     """However its characters are encoded and its slashes multiplied, once."""
     spelled = "".join(
-        data.draw(st.sampled_from([character, f"%{ord(character):02x}", f"%{ord(character):02X}"] + (["//", "/%2F"] if character == "/" else [])))
+        data.draw(
+            st.sampled_from([character, f"%{ord(character):02x}", f"%{ord(character):02X}"] + (["//", "/%2F"] if character == "/" else []))
+        )
         for character in path
     )
     assert target("/v1/" + spelled).wire is target("/v1/" + path).wire

@@ -41,6 +41,8 @@ def module_vendor(loop_thread: LoopThread) -> Iterator[FakeProvider]:
 def vendor(module_vendor: FakeProvider) -> Iterator[FakeProvider]:
     """The scripted provider behind `vendor_gateway`, without memory of other tests. It runs on the loop thread."""
     module_vendor.requests.clear()
+    module_vendor._scripts.clear()
+    module_vendor.greet()
     module_vendor.always(answer({"ok": True}))
     yield module_vendor
     assert not module_vendor._scripts, "a script was not used"
@@ -91,8 +93,6 @@ def module_stage(make_stage: Callable[..., Stage]) -> Stage:
 @pytest.fixture
 def stage(module_stage: Stage, vendor: FakeProvider) -> Iterator[Stage]:
     """The scripted provider and a gateway in front of it, on which the test leaves nothing behind."""
-    vendor._scripts.clear()
-    vendor.greet()
     module_stage.forget_connections()
     yield module_stage
     module_stage.check_quiet()

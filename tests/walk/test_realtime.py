@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from fake_provider import close, hang, reset
-from raw_client import request
+from raw_client import RawClient, request
 
 HANDSHAKE = ["connection: Upgrade", "upgrade: websocket", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version: 13"]
 SWITCH = (
@@ -86,13 +86,14 @@ def test_without_a_key_there_is_no_session(gateway, options):
     assert len(gateway.charges()) == before
 
 
-def test_a_client_that_is_cut_off(gateway):
+@pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset, RawClient.half_close])
+def test_a_client_that_is_cut_off(gateway, dial, leave):
     before = len(gateway.charges())
-    socket = session(gateway, "demo-n200d50", **bearer(gateway))
-    hear(socket, "session.created")
-    say(socket, "response.create")
-    hear(socket, "response.output_text.delta")
-    socket.socket.close()
+    client = dial(gateway).send(request("GET /v1/realtime?model=demo-n200d50", f"authorization: Bearer {gateway.key}", *HANDSHAKE))
+    assert client.head().status == 101
+    client.send(text_frame(b'{"type":"response.create"}', mask=bytes(4)))
+    client.until(b"response.output_text.delta")
+    leave(client)
     row = charge(gateway, before)
     assert (row["status"], row["outcome"], row["estimated"]) == (101, "client_gone", 1)
 

@@ -108,8 +108,7 @@ class Walker:
         if type(waited) is Signal:
             waited._walker = self  # noqa: SLF001  the two halves of one mechanism
         elif getattr(waited, "_asyncio_future_blocking", False):
-            # The protocol of asyncio.Future with whoever awaits it.
-            waited._asyncio_future_blocking = False
+            waited._asyncio_future_blocking = False  # noqa: SLF001  how asyncio.Future and whoever awaits it understand each other
             waited.add_done_callback(self._woken)
         else:
             self.step(RuntimeError(f"a walk cannot wait for {waited!r}"))

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from penstock.records.record import Record
 from penstock.records.recorder import Recorder
+from penstock.records.redact import without_secrets
 
-__all__ = ["Record", "Recorder"]
+__all__ = ["Record", "Recorder", "without_secrets"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from functools import partial
 from operator import itemgetter
 from urllib.parse import unquote_plus
@@ -39,19 +38,16 @@ _ESCAPE = re.compile(rb"\\(?:[nrtbf]|u[0-9A-Fa-f]{4})$")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-def redact_names(record: Record, known: dict[int, Headers]) -> None:
-    """Take out, in place, the values of headers and query parameters whose names say that they are credentials.
+class Shown(list[tuple[bytes, bytes]]):
+    """Headers without secrets: what `without_secrets` gives, and need not be given again."""
 
-    `known` has the outcome for lists of headers by identity: the requests of a kept connection mostly share one. It must
-    not outlive the records.
-    """
-    headers = record.request_headers
-    shown = known.get(id(headers))
-    if shown is None:
-        shown = known[id(headers)] = headers if _harmless.issuperset(map(_name, headers)) else _without_secrets(headers)
-    record.request_headers = shown
+
+def redact_names(record: Record) -> None:
+    """Take out, in place, the values of headers and query parameters whose names say that they are credentials."""
+    if type(record.request_headers) is not Shown:
+        record.request_headers = without_secrets(record.request_headers)
     if not _harmless.issuperset(map(_name, record.response_headers)):
-        record.response_headers = _without_secrets(record.response_headers)
+        record.response_headers = without_secrets(record.response_headers)
     if "?" in record.path:
         record.path = without_parameters(record.path)
 
@@ -59,22 +55,15 @@ def redact_names(record: Record, known: dict[int, Headers]) -> None:
 def redact_text(record: Record) -> None:
     """Take out, in place, whatever looks like a key, wherever it stands. Bodies must be whole, not in pieces."""
     record.path = without_keys(record.path.encode()).decode()
-    record.request_headers = [(name, without_keys(value)) for name, value in record.request_headers]
+    record.request_headers = Shown([(name, without_keys(value)) for name, value in record.request_headers])
     record.response_headers = [(name, without_keys(value)) for name, value in record.response_headers]
     record.request_body = without_keys(record.request_body)
     record.response_body = [without_keys(part) for part in record.response_body]
 
 
-def places_of_keys(data: bytes, ends: list[int]) -> set[int]:
-    """Which parts of the data may hold something that looks like a key; quick, and none is missed. `ends`: where each part ends."""
-    places: set[int] = set()
-    for mark, _, _ in _KEYS:
-        at = find(data, mark)
-        while at >= 0:
-            place = bisect_right(ends, at)
-            places.add(place)
-            at = find(data, mark, ends[place])
-    return places
+def may_hold_keys(data: bytes) -> bool:
+    """Whether something in the data may look like a key; quick, and none is missed."""
+    return any(find(data, mark) >= 0 for mark, _, _ in _KEYS)
 
 
 def without_keys(data: bytes) -> bytes:
@@ -100,8 +89,9 @@ def _parameter(part: str) -> str:
     return f"{name}={MASK}" if equals and unquote_plus(name).strip().lower() in _PARAMETERS else part
 
 
-def _without_secrets(headers: Headers) -> Headers:
-    return [pair if pair[0] in _harmless or not _is_secret(pair[0]) else (pair[0], _MASK) for pair in headers]
+def without_secrets(headers: Headers) -> Shown:
+    """The headers with the values of those replaced whose names say that they are credentials."""
+    return Shown([(name, _MASK) if name not in _harmless and _is_secret(name) else (name, value) for name, value in headers])
 
 
 def _is_secret(name: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from itertools import accumulate, chain
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ import zstandard
 from obstore.store import LocalStore, ObjectStore
 
 from penstock.infra.files import private_dir
-from penstock.records.record import Headers, Record
-from penstock.records.redact import places_of_keys, redact_names, redact_text
+from penstock.records.record import Record
+from penstock.records.redact import may_hold_keys, redact_names, redact_text
 
 SUFFIX = ".zst"
 _LEVEL = 1
@@ -51,31 +51,36 @@ class Group(NamedTuple):
 
 def encode(records: list[Record]) -> Group:
     """Redact and encode; one that can't be encoded is left out. The records are changed."""
+    for record in records:
+        if len(record.response_body) > 1:
+            record.response_body = [b"".join(record.response_body)]
+        redact_names(record)
+    try:
+        data = _encode(records)
+    except _UNENCODABLE:
+        return _encode_singly(records)
+    if may_hold_keys(data):
+        return _encode_singly(records)
+    return Group([(record.id, record.created_at_ms, record.key_id) for record in records], data)
+
+
+def _encode_singly(records: list[Record]) -> Group:
+    """As `encode`, for when one of them is unsound or may hold a key in its text."""
     rows: list[Row] = []
-    encoded: list[Record] = []
     parts = [b""]
-    headers = [record.request_headers for record in records]  # their identities must stay theirs until the end
-    known: dict[int, Headers] = {}
     for record in records:
         try:
-            if len(record.response_body) > 1:
-                record.response_body = [b"".join(record.response_body)]
-            redact_names(record, known)
-            parts.append(_encode(record))
+            part = _encode(record)
+            if may_hold_keys(part):
+                redact_text(record)
+                part = _encode(record)
         except _UNENCODABLE as failure:
             _log.warning("record %s cannot be written: %s", record.id, failure)
         else:
+            parts.append(part)
             rows.append((record.id, record.created_at_ms, record.key_id))
-            encoded.append(record)
-    del headers
     parts[0] = _array(len(rows))
-    data = b"".join(parts)
-    if places := places_of_keys(data, list(accumulate(map(len, parts)))):
-        for place in places:
-            redact_text(encoded[place - 1])
-            parts[place] = _encode(encoded[place - 1])
-        data = b"".join(parts)
-    return Group(rows, data)
+    return Group(rows, b"".join(parts))
 
 
 def seal(groups: list[Group | list[Record]]) -> Group:

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.kit.errors import PenstockError
 from penstock.relay.compression import TooLarge, expand_strictly
-from penstock.relay.forms import is_multipart, is_urlencoded, multipart_fields, urlencoded_fields
+from penstock.relay.forms import is_json, is_multipart, is_urlencoded, multipart_fields, urlencoded_fields
 from penstock.relay.tunnel import session_ask
 from penstock.upstream.wires.wire import Ask
 
@@ -31,19 +31,20 @@ def read_held(exchange: Exchange, plane: Plane) -> Ask:
     return _peek(exchange, body)
 
 
-async def read_upload(exchange: Exchange, plane: Plane) -> Ask:
+async def read_upload(exchange: Exchange, plane: Plane, record_limit: int) -> Ask:
     """What is asked for by a body that is coming. Afterwards `exchange.body` holds it, or `exchange.upload` still streams.
 
     Raises PenstockError 400 or 413.
     """
     upload = exchange.upload
     assert upload is not None  # noqa: S101  the caller looked
-    exchange.edge.send_continue()
+    if record_limit:
+        upload.record(record_limit)
+    upload.invite()
     kind = exchange.sifted.content_type
     wire = exchange.wire
-    upload.record_limit = plane.settings.record_body_limit
     plain_form = is_multipart(kind) and not exchange.sifted.content_encoding
-    if wire.name == "passthrough" and (exchange.target.path.startswith(MODELLESS) or not (plain_form or _is_json(kind))):
+    if wire.name == "passthrough" and (exchange.target.path.startswith(MODELLESS) or not (plain_form or is_json(kind))):
         return Ask(input_size=exchange.sifted.length or 0)
     if plain_form and wire.accepts_forms:
         return await _find_fields(exchange, upload, plane)
@@ -115,7 +116,3 @@ def _expanded(exchange: Exchange, body: bytes, plane: Plane) -> bytes:
 
 def _too_large(plane: Plane) -> PenstockError:
     return PenstockError("body_too_large", f"The body is larger than the limit of {plane.settings.body_limit} bytes.")
-
-
-def _is_json(content_type: bytes) -> bool:
-    return not content_type or b"json" in content_type.lower()

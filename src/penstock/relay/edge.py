@@ -44,8 +44,9 @@ class Edge(Turns, HttpToolsProtocol):
 
     # Beyond the attributes that uvicorn gives a connection, ours would make its dictionary too large to be fast.
     __slots__ = (
-        "_advancing", "_body_size", "_deaf", "_declined", "_head_tick", "_holds", "_in_body", "_in_head", "_known", "_memorable", "_packet_size",
-        "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers", "active", "plane", "tunnel",
+        "_advancing", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head", "_known", "_memorable",
+        "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers", "active",
+        "plane", "tunnel",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -57,7 +58,9 @@ class Edge(Turns, HttpToolsProtocol):
         self._reading: Exchange | None = None
         """The relay's exchange whose body is coming in; None: uvicorn reads this request."""
         self._parts: list[bytes] = []
-        self._body_size = self._raw_size = self._packet_size = 0
+        self._body_size = self._raw_size = 0
+        """Bytes of the request's body, and all its bytes but those of the piece in which it began."""
+        self._packet_size = self._first_size = 0
         self._in_head = False
         self._in_body = False
         self._deaf = False
@@ -101,23 +104,25 @@ class Edge(Turns, HttpToolsProtocol):
             if body is not None and len(body) <= self.plane.settings.body_limit:
                 self._begin_known(known, body)
                 return
-        self._packet_size = len(data)
-        self._raw_size += self._packet_size
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._declined:
-                self._read_again(data[upgrade.args[0] :])
-            else:
+        while data:
+            self._packet_size = len(data)
+            self._raw_size += self._packet_size
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._declined:
+                    data, between = self._to_read_again(data[upgrade.args[0] :]), False
+                    continue
                 # The exchange decides: it becomes a tunnel or is answered and closed.
                 self._deaf = True
-        except httptools.HttpParserError:
-            if not self._deaf:
-                self._stop_parsing(self._refusal or PenstockError("invalid_request", "The request is not valid HTTP/1.1."))
-        else:
-            if self._memorable is not None:
-                self._memorise(data, alone=between)
-            self._check_size()
+            except httptools.HttpParserError:
+                if not self._deaf:
+                    self._stop_parsing(self._refusal or PenstockError("invalid_request", "The request is not valid HTTP/1.1."))
+            else:
+                if self._memorable is not None:
+                    self._memorise(data, alone=between)
+                self._check_size()
+            return
 
     def _check_size(self) -> None:
         """Bound what is no body: a head that does not end, chunks that are mostly framing."""
@@ -138,6 +143,7 @@ class Edge(Turns, HttpToolsProtocol):
         self._in_head = True
         self._head_tick = self._stamp
         self._raw_size = self._body_size = 0
+        self._first_size = self._packet_size
 
     def on_url(self, url: bytes) -> None:
         """Part of the URL."""
@@ -160,7 +166,7 @@ class Edge(Turns, HttpToolsProtocol):
         self._in_head = False
         self._in_body = True
         limit = self.plane.settings.header_limit
-        if self._raw_size + self._packet_size > limit and sum(len(name) + len(value) + 4 for name, value in self.headers) > limit:
+        if self._raw_size + self._first_size > limit and sum(len(name) + len(value) + 4 for name, value in self.headers) > limit:
             self._give_up("headers_too_large", f"The headers are longer than {limit} bytes.")
         target = find_target(self.parser.get_method(), self.url)
         if target.method in _NEVER:
@@ -204,17 +210,17 @@ class Edge(Turns, HttpToolsProtocol):
             exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
             self._memorable = exchange if self._strangers < STRANGERS and not self.expect_100_continue else None
-            self._begin(exchange)
+            self.begin(exchange)
 
     def _offers_websocket(self, method: bytes) -> bool:
         return method == b"GET" and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
 
-    def _read_again(self, rest: bytes) -> None:
-        """Read a request that offered another protocol, such as HTTP/2, as if it had not; llhttp would leave its body unread."""
+    def _to_read_again(self, rest: bytes) -> bytes:
+        """A request that offered another protocol, such as HTTP/2, as if it had not, and what follows: llhttp leaves its body unread."""
         self._declined = False
         line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"%b%b\r\n%b" % (line, without_upgrade(self.headers), rest))
+        return b"%b%b\r\n%b" % (line, without_upgrade(self.headers), rest)
 
     # to one of the two planes
 
@@ -249,12 +255,12 @@ class Edge(Turns, HttpToolsProtocol):
         waits = self.expect_100_continue or not is_json(exchange.sifted.content_type)
         if length is None or length > HELD_AT_ONCE or (length and waits):
             exchange.upload = Upload(self, limit, chunked=length is None, expected=self.expect_100_continue and not exchange.http10)
-            self._begin(exchange)
+            self.begin(exchange)
 
     def _begin_known(self, known: KnownHead, body: bytes) -> None:
         exchange = Exchange(self, known.target, known.headers, known.sifted)
         exchange.body = body
-        self._begin(exchange)
+        self.begin(exchange)
 
     def _memorise(self, data: bytes, *, alone: bool) -> None:
         """Remember the head of a request that came in one piece; a client that sends another each time is left alone."""

@@ -11,6 +11,7 @@ from penstock.kit.walker import Signal
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.splice import refusal
+from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Verdict
 
@@ -26,8 +27,7 @@ PARTIAL_LIMIT = 1024 * 1024
 """An event longer than this is forwarded in pieces before it is whole."""
 TAIL_LIMIT = 64 * 1024
 HELD_LIMIT = 4 * 1024 * 1024
-FRAMED_ENDS = (b"\n\n\r\n", b"\r\n\r\n\r\n")
-"""A chunk that ends on the end of an event."""
+EVENT_ENDS = (b"\n\n", b"\n\r\n")
 _UNBUFFERED = b"x-accel-buffering: no\r\n"
 """For an nginx in front of us; some providers say it themselves."""
 _END = re.compile(rb"\n\r?\n")
@@ -44,9 +44,8 @@ class Events:
     """An SSE answer. The head is written at once; what tells the client that it is complete is held back."""
 
     __slots__ = (
-        "_connection", "_error", "_exchange", "_framed", "_held", "_held_size", "_long", "_long_head", "_marks", "_meter", "_partial", "_plain",
-        "_read", "_skipped_events", "_skipped_size", "_tail", "commented_tick", "ended", "record_cut", "record_limit", "recorded",
-        "recorded_size",
+        "_connection", "_error", "_exchange", "_framed", "_held", "_held_size", "_long", "_long_head", "_marks", "_meter", "_one_size",
+        "_partial", "_plain", "_read", "_skipped_events", "_skipped_size", "_tail", "commented_tick", "ended", "tape",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
@@ -64,13 +63,12 @@ class Events:
         self._plain = False
         """Whole chunks that end on an event may be forwarded as they are."""
         self._skipped_size = self._skipped_events = 0
+        self._one_size = 0
+        """What is no longer than this is one event: half again as long as the shortest that was counted."""
         self._error: UpstreamError | None = None
         self.ended = Signal()
         self.commented_tick = connection.stamp
-        self.record_limit = record_limit
-        self.recorded: list[bytes] = []
-        self.recorded_size = 0
-        self.record_cut = False
+        self.tape = Tape(record_limit) if record_limit else None
         self._framed = not exchange.http10
         framing = b"transfer-encoding: chunked\r\n"
         if exchange.http10:
@@ -85,23 +83,29 @@ class Events:
 
     def chunks(self, framed: bytes, parts: list[bytes]) -> None:
         """Whole chunks: the way of almost every byte of almost every stream."""
-        if self._plain and framed.endswith(FRAMED_ENDS):
+        # What stands in two chunks is whole only without their framing.
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._plain and data.endswith(EVENT_ENDS):
             for mark in self._marks:
-                if mark in framed:
+                if mark in data:
                     break
             else:
-                self._skipped_size += len(framed)
-                self._skipped_events += len(parts)
-                if self.recorded_size < self.record_limit:
-                    self.recorded += parts
-                    self.recorded_size += len(framed)
+                size = len(data)
+                if size <= self._one_size:
+                    self._skipped_size += size
+                    self._skipped_events += 1
+                else:
+                    self._skip(data)
+                if self.tape is not None:
+                    self.tape.add(data)
                 self._exchange.edge.transport.write(framed)
                 return
-        self.body(parts[0] if len(parts) == 1 else b"".join(parts))
+        self.body(data)
 
     def body(self, data: bytes) -> None:
         """Bytes of the stream, cut anywhere."""
-        self._record(data)
+        if self.tape is not None:
+            self.tape.add(data)
         if self._held is not None:
             self._hold(data)
             return
@@ -112,7 +116,10 @@ class Events:
         region, self._partial = data[:end], data[end:]
         if region:
             self._forward(region)
-        if len(self._partial) > PARTIAL_LIMIT and self._held is None:
+        if self._held is not None:
+            self._hold(self._partial)
+            self._partial = b""
+        elif len(self._partial) > PARTIAL_LIMIT:
             self._begin_long()
         self._plain = self._framed and not self._partial and not self._long and self._held is None and self._read >= LEARNED
 
@@ -160,8 +167,10 @@ class Events:
         self._send(b"".join(out))
 
     def _skip(self, data: bytes) -> None:
+        events = data.count(b"\n\n") + data.count(b"\n\r\n") or 1
         self._skipped_size += len(data)
-        self._skipped_events += data.count(b"\n\n") or 1
+        self._skipped_events += events
+        self._one_size = min(self._one_size or len(data), len(data) // events * 3 // 2)
 
     def _send(self, data: bytes) -> None:
         if data:
@@ -201,13 +210,6 @@ class Events:
             self._long = False
             self._meter.event(self._long_head + self._tail)
         return data[end:]
-
-    def _record(self, data: bytes) -> None:
-        if self.recorded_size < self.record_limit:
-            self.recorded.append(data)
-            self.recorded_size += len(data)
-        elif self.record_limit:
-            self.record_cut = True
 
     # to the client
 

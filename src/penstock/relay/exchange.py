@@ -129,6 +129,8 @@ class Exchange:
         lines = [b"content-type: application/json\r\n"]
         if error.retry_after_s is not None:
             lines.append(b"retry-after: %d\r\n" % error.retry_after_s)
+        if self.dialect.name == "anthropic":
+            lines.append(b"request-id: %b\r\n" % self.id.encode())  # where Anthropic's SDKs look for it
         if self.upload is not None and not self.upload.done:
             self.close = True
         body = self.dialect.error(error, self.id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.billing.door import Charge
 from penstock.records.door import Record
+from penstock.relay.outcome import STOPPED
 
 if TYPE_CHECKING:
     from penstock.catalog.door import Price
@@ -49,7 +50,7 @@ def make_charge(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         answer.channel.name,
         route.model or "",
         route.served or "",
-        exchange.status or (answer.head.status if answer.head is not None else CLIENT_CLOSED),
+        exchange.status or _status(answer, outcome),
         outcome,
         exchange.started,
         estimated,
@@ -67,6 +68,13 @@ def make_charge(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         (now_ns - began_ns) // 1_000_000,
         answer.attempts,
     )
+
+
+def _status(answer: Answer, outcome: str) -> int:
+    """What the client is about to be shown, or would have been."""
+    if outcome == STOPPED:
+        return 503
+    return answer.head.status if answer.head is not None else CLIENT_CLOSED
 
 
 def extra_usage(usage: Usage) -> str | None:
@@ -90,7 +98,8 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
     exchange: Exchange, caller: Caller, route: Route, answer: Answer, outcome: str, streams: bool, limit: int
 ) -> Record:
     """The record; bodies up to `limit` bytes. Secrets are taken out when it is written, off the hot path."""
-    target, upload, head, spliced = exchange.target, exchange.upload, answer.head, answer.splice
+    target, head = exchange.target, answer.head
+    sent, shown = exchange.upload.tape if exchange.upload is not None else None, answer.splice.tape if answer.splice is not None else None
     body = exchange.body or b""
     return Record(
         exchange.id,
@@ -102,13 +111,13 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         route.model,
         route.served,
         exchange.headers,
-        body[:limit] if upload is None else b"".join(upload.recorded),
+        b"".join(sent.pieces) if sent is not None else body[:limit],
         head.status if head is not None else None,
         head.headers if head is not None else [],
-        spliced.recorded if spliced is not None else [],
+        shown.pieces if shown is not None else [],
         (perf_counter_ns() - exchange.began_ns) // 1_000_000,
         streams,
         outcome,
-        (upload.size if upload is not None else len(body)) > limit,
-        spliced is not None and spliced.record_cut,
+        sent.cut if sent is not None else len(body) > limit,
+        shown is not None and shown.cut,
     )

@@ -34,6 +34,11 @@ def is_urlencoded(content_type: bytes) -> bool:
     return content_type[:33].lower() == b"application/x-www-form-urlencoded"
 
 
+def is_json(content_type: bytes) -> bool:
+    """The body may be JSON: it says so, or says nothing."""
+    return not content_type or b"json" in content_type.partition(b";")[0].lower()
+
+
 def multipart_fields(body: bytes, content_type: bytes) -> dict[str, Field]:
     """The plain fields that are whole in `body`, which may be only the beginning of one. Files are passed over.
 

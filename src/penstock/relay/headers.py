@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from penstock.keys.door import Caller
-
 from penstock.kit.errors import PenstockError
 
 KEEP, DROP, CREDENTIAL, ORIGIN, TYPE, ENCODING, PROTOCOL, LENGTH, CHUNKED, CONNECTION = range(10)
@@ -107,15 +106,17 @@ def sift(headers: list[tuple[bytes, bytes]], query: bytes) -> Sifted:
             own.append(b"%b: %b\r\n" % (name, value))
         elif role == TYPE:
             content_type = value
-            lines.append(b"content-type: %b\r\n" % value)
         elif role == ORIGIN:
             origin = value
         elif role == ENCODING:
-            content_encoding = value.strip().lower()
+            content_encoding += (b"," if content_encoding else b"") + value.strip().lower()
         elif role == PROTOCOL:
             credentials.extend(_protocol_tokens(value))
     if query and b"key=" in query:
         credentials.extend(part[4:] for part in query.split(b"&") if part.startswith(b"key="))
+    if content_type:
+        # The one that we go by, should several have been sent.
+        lines.append(b"content-type: %b\r\n" % content_type)
     if connection:
         lines = _without(lines, connection)
     return Sifted(b"".join(lines), credentials, b"".join(own), origin, content_type, content_encoding, length)
@@ -135,6 +136,18 @@ def _protocol_tokens(value: bytes) -> list[bytes]:
 def _without(lines: list[bytes], connection: bytes) -> list[bytes]:
     named = {part.strip().lower() for part in connection.split(b",")} - {b"keep-alive", b"close", b""}
     return [line for line in lines if line.partition(b":")[0] not in named] if named else lines
+
+
+def without_upgrade(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The header lines of a request as if it had not offered another protocol."""
+    lines: list[bytes] = []
+    for name, value in headers:
+        if name == b"connection":
+            kept = b",".join(token for token in value.split(b",") if token.strip().lower() not in (b"upgrade", b"http2-settings"))
+            lines.append(b"connection: %b\r\n" % kept)
+        elif name != b"upgrade":
+            lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines)
 
 
 def without_key(query: bytes) -> bytes:

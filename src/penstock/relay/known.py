@@ -1,7 +1,8 @@
 """Known heads: a client that keeps its connection sends the same head again and again, but for the content-length.
 
 A head that llhttp has read and found valid needs no second reading when it comes again byte for byte; only the digits of
-its content-length may differ. The SDKs' requests are of this kind from the second one on.
+its content-length may differ. The SDKs' requests are of this kind from the second one on. Only heads of bodies that are held
+are remembered: what is streamed or read as a form when it is not empty must not be taken for JSON here.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from penstock.records.door import without_secrets
+from penstock.relay.forms import is_json
+
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
     from penstock.relay.headers import Sifted
     from penstock.relay.paths import Target
 
+HEAD_LIMIT = 8 * 1024
+"""No longer head is remembered: each connection has one."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,7})(?=\r\n)", re.IGNORECASE)
 
 
@@ -47,7 +53,10 @@ def remember(data: bytes, exchange: Exchange) -> KnownHead | None:
     end = data.find(b"\r\n\r\n") + 4
     found = _LENGTH.search(data, 0, end)
     body = exchange.body
-    if found is None or body is None or len(body) != int(found[1]) or data[end:] != body:
+    if found is None or body is None or end > HEAD_LIMIT or not is_json(exchange.sifted.content_type):
         return None
-    headers = [(name, value) for name, value in exchange.headers if name != b"content-length"]
+    if len(body) != int(found[1]) or data[end:] != body:
+        return None
+    # They are only recorded from now on, so their secrets are taken out once instead of in each record.
+    headers = without_secrets([pair for pair in exchange.headers if pair[0] != b"content-length"])
     return KnownHead(data[: found.start(1)], data[found.end(1) : end], exchange.target, headers, exchange.sifted)

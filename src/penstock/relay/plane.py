@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.billing.door import Books, Purse
 from penstock.catalog.door import Catalog
@@ -14,6 +14,9 @@ from penstock.relay.metrics import Metrics
 from penstock.relay.route import Route
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
+
+if TYPE_CHECKING:
+    from penstock.relay.edge import Edge
 
 
 class TickLimits(NamedTuple):
@@ -64,7 +67,7 @@ class Plane:
     """Settings add headers of ours to answers."""
     attempts: int = 1
     """How many channels are tried at most."""
-    connections: set[Any] = field(default_factory=set)
+    connections: set[Edge] = field(default_factory=set)
     """The clients' connections, as uvicorn keeps them."""
 
     def __post_init__(self) -> None:

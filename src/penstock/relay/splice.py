@@ -17,6 +17,7 @@ from penstock.kit.walker import Signal
 from penstock.relay.compression import expand
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ class Splice(Protocol):
 
     ended: Signal
     """Happens with an outcome."""
-    recorded: list[bytes]
-    record_cut: bool
+    tape: Tape | None
 
     def usage(self) -> tuple[Usage, bool]:
         """The usage read from the answer, and whether it is estimated."""
@@ -51,8 +51,8 @@ class Plain:
     """An answer that is not an event stream."""
 
     __slots__ = (
-        "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_sized", "_streams", "_tail",
-        "_tail_size", "ended", "record_cut", "record_limit", "recorded", "recorded_size",
+        "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_sized",
+        "_streams", "_tail", "_tail_size", "ended", "tape",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
@@ -71,10 +71,7 @@ class Plain:
         self._tail_size = 0
         self._error: UpstreamError | None = None
         self.ended = Signal()
-        self.record_limit = record_limit
-        self.recorded: list[bytes] = []
-        self.recorded_size = 0
-        self.record_cut = False
+        self.tape = Tape(record_limit) if record_limit else None
 
     # from the connection
 
@@ -131,11 +128,8 @@ class Plain:
             self._pass(piece)
 
     def _pass(self, data: bytes) -> None:
-        if self.recorded_size < self.record_limit:
-            self.recorded.append(data[: self.record_limit - self.recorded_size])
-            self.recorded_size += len(self.recorded[-1])
-        elif self.record_limit:
-            self.record_cut = True
+        if self.tape is not None:
+            self.tape.add(data)
         self._tail.append(data)
         self._tail_size += len(data)
         while self._tail_size - len(self._tail[0]) > TAIL_LIMIT:
@@ -182,9 +176,8 @@ class Plain:
     def _whole(self, lines: list[bytes]) -> None:
         exchange, head = self._exchange, self._head
         body = b"".join(self._gathered)
-        if self.record_limit:
-            self.recorded = [body[: self.record_limit]]
-            self.record_cut = len(body) > self.record_limit
+        if self.tape is not None:
+            self.tape.add(body)
         if body:
             head_lines = answer_lines(head.headers, length=False)
             framing = b"content-length: %d\r\n" % len(body)

@@ -11,6 +11,7 @@ from penstock.relay.exchange import Exchange
 from penstock.relay.frames import Frames
 from penstock.relay.headers import PROTOCOL_KEY
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
+from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
@@ -60,11 +61,12 @@ class Tunnel:
         self._meter = exchange.wire.meter(ask)
         self._frames = Frames()
         self.ended = Signal()
-        self.recorded: list[bytes] = []
-        self.record_cut = False
+        self.tape: Tape | None = None
         self._edge.tunnel = self
         lines = [
-            b"%b: %b\r\n" % pair for pair in head.headers if pair[0].startswith(b"sec-websocket-") and pair[0] != b"sec-websocket-extensions"
+            b"%b: %b\r\n" % pair
+            for pair in head.headers
+            if pair[0].startswith(b"sec-websocket-") and pair[0] != b"sec-websocket-extensions"
         ]
         exchange.started, exchange.status = True, 101
         exchange.write(

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from penstock.kit.walker import Signal
+from penstock.relay.tape import Tape
 
 if TYPE_CHECKING:
     from penstock.relay.edge import Edge
@@ -17,11 +18,11 @@ WAITING_LIMIT = 256 * 1024
 class Upload(asyncio.BaseProtocol):
     """The body of one request: gathered until a connection takes it, then forwarded.
 
-    `chunked`: the client did not say how long it is, so it goes on in chunks. `prefix(limit)` waits for the first bytes, in
-    which the `model` of a form is looked for.
+    `chunked`: the client did not say how long it is, so it goes on in chunks. `expected`: the client waits to be asked for it.
+    `prefix(limit)` waits for the first bytes, in which the `model` of a form is looked for.
     """
 
-    def __init__(self, edge: Edge, limit_bytes: int, *, chunked: bool) -> None:
+    def __init__(self, edge: Edge, limit_bytes: int, *, chunked: bool, expected: bool = False) -> None:
         self._edge = edge
         self._limit = limit_bytes
         self._waiting: list[bytes] = []
@@ -30,6 +31,7 @@ class Upload(asyncio.BaseProtocol):
         self._wanted = 1
         self._pause_at = WAITING_LIMIT
         self._connection: Connection | None = None
+        self._expected = expected
         self.chunked = chunked
         self.size = 0
         self.grown = 0
@@ -37,10 +39,18 @@ class Upload(asyncio.BaseProtocol):
         self.done = False
         self.stopped = False
         """Nobody wants the rest."""
-        self.recorded: list[bytes] = []
-        """The first bytes, kept for the record."""
-        self.record_limit = 0
-        self._recorded_size = 0
+        self.tape: Tape | None = None
+
+    def invite(self) -> None:
+        """Ask the client for the body, if it holds that back (RFC 9110 section 10.1.1)."""
+        if self._expected and not self.size:
+            self._edge.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def record(self, limit_bytes: int) -> None:
+        """Keep the beginning for the record, what has come already included."""
+        self.tape = tape = Tape(limit_bytes)
+        for data in self._waiting:
+            tape.add(data)
 
     def feed(self, data: bytes) -> bool:
         """Take more of the body from the client; False when that is more than the limit."""
@@ -49,9 +59,8 @@ class Upload(asyncio.BaseProtocol):
             return False
         if self.stopped:
             return True
-        if self._recorded_size < self.record_limit:
-            self.recorded.append(data[: self.record_limit - self._recorded_size])
-            self._recorded_size += len(self.recorded[-1])
+        if self.tape is not None:
+            self.tape.add(data)
         if self._connection is not None:
             self._write(self._connection, data)
             return True

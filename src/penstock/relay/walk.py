@@ -38,10 +38,10 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     if exchange.upgrade:
         refuse_upgrade(exchange)  # 426
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
-    ask = read_held(exchange, plane) if exchange.upload is None else await read_upload(exchange, plane)  # 400 413
+    record_limit = plane.record_limit if plane.records_all or caller.record else 0
+    ask = read_held(exchange, plane) if exchange.upload is None else await read_upload(exchange, plane, record_limit)  # 400 413
     exchange.body_ns = perf_counter_ns()
     route = choose(caller, ask, exchange, plane)  # 403 404 503
-    record_limit = plane.record_limit if plane.records_all or caller.record else 0
     answer = Answer(route.channels[0])
     price = route.price(answer.channel, plane)
     with holding(plane.purse, estimate(price, ask, route, plane)) as hold:  # 402

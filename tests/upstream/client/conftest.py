@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import uvloop
-from fake_provider import FakeProvider
 
 from penstock.kit.pulse import Pulse
 from penstock.kit.walker import Signal, Walker
@@ -77,6 +76,15 @@ async def walked(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return values[0]
 
 
+async def soon(true: Callable[[], Any]) -> None:
+    """Wait until something is true."""
+    for _ in range(PATIENCE_S * 1000):
+        if true():
+            return
+        await asyncio.sleep(0.001)
+    raise TimeoutError
+
+
 async def head_of(signal: Signal) -> Any:
     return await signal
 
@@ -85,6 +93,7 @@ class Client:
     """Asks as the relay does, step by step."""
 
     kept = staticmethod(Kept)
+    soon = staticmethod(soon)
     walked = staticmethod(walked)
 
     async def head(self, connection: Connection, request: bytes = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", *, to_head: bool = False) -> Any:
@@ -106,12 +115,6 @@ class Client:
 @pytest.fixture
 def client() -> Client:
     return Client()
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with FakeProvider() as fake:
-        yield fake
 
 
 @pytest.fixture

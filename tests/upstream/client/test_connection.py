@@ -5,21 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from fake_answers import answer, chunk, chunked, head, stream_head
 from fake_faults import BROKEN_BODY, NO_ANSWER, NO_BODY, NOT_HTTP, ODD_PLAIN, PLAIN, RACE, huge_head
 from fake_provider import close, dribble, flood, hang, hold, reset
-
 from penstock.upstream.client.connection import UpstreamError
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 BODY = PLAIN.partition(b"\r\n\r\n")[2]
-
-
-async def soon(true) -> None:
-    """Wait until something is true."""
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 async def test_an_answer_is_received_and_the_connection_goes_back(pool, provider, client):
@@ -172,7 +165,7 @@ async def test_a_request_on_a_closed_connection_fails_as_the_provider_closing_do
             with pytest.raises(UpstreamError) as caught:
                 await client.head(connection)
             assert caught.value.kind == "broken"
-            await soon(lambda: connection.lost)  # noqa: B023  it has ended before the next round
+            await client.soon(lambda: connection.lost)  # noqa: B023  it has ended before the next round
         assert caught.value.reused
     assert pool.busy == 0
 
@@ -230,7 +223,7 @@ async def test_a_slow_receiver_slows_the_provider_down(pool, provider, client):
     kept.on_body = connection.pause
     await client.head(connection)
     connection.deliver(kept)
-    await soon(lambda: kept.content)
+    await client.soon(lambda: kept.content)
     await asyncio.sleep(0.05)
     assert len(kept.content) <= 512 * 1024
     kept.on_body = lambda: None
@@ -300,7 +293,7 @@ async def test_a_connection_that_is_lost_before_its_body_was_wanted(steps, pool,
     connection = await pool.connect()
     await client.head(connection)
     connection.resume()
-    await soon(lambda: connection.lost)
+    await client.soon(lambda: connection.lost)
     kept = client.kept()
     connection.deliver(kept)
     assert kept.error is not None
@@ -315,7 +308,7 @@ async def test_a_body_until_close_is_whole_only_when_closed_in_good_order(step, 
     await client.head(connection)
     connection.resume()
     go_on.set()
-    await soon(lambda: connection.lost)
+    await client.soon(lambda: connection.lost)
     kept = client.kept()
     connection.deliver(kept)
     assert (kept.ended, kept.error is None) == (whole, whole)
@@ -343,7 +336,7 @@ async def test_whoever_writes_a_body_is_told_that_the_provider_is_slow(pool, pro
     connection.transport.write(b"x" * 20_000_000)
     assert taps.paused == [True]
     go_on.set()
-    await soon(lambda: taps.paused == [True, False])
+    await client.soon(lambda: taps.paused == [True, False])
     await client.walked(_await(waiting))
 
 
@@ -380,7 +373,7 @@ async def test_a_tunnel_whose_connection_was_lost_before_is_ended(pool, provider
     connection = await pool.connect()
     await client.head(connection)
     connection.resume()
-    await soon(lambda: connection.lost)
+    await client.soon(lambda: connection.lost)
     tunnel = client.kept()
     connection.switch(tunnel)
     assert tunnel.ended
@@ -399,5 +392,5 @@ async def test_a_tunnel_is_told_that_the_provider_is_slow(pool, provider, client
     tunnel = Tunnel()
     connection.switch(tunnel)
     connection.transport.write(b"x" * 20_000_000)
-    await soon(lambda: tunnel.paused == [True, False])
+    await client.soon(lambda: tunnel.paused == [True, False])
     connection.abort()

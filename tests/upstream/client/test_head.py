@@ -24,7 +24,9 @@ def framing(first: str, *lines: str, to_head: bool = False):
 
 
 def test_status_headers_and_types():
-    found = head(OK, "Content-Type: Text/Event-Stream; charset=UTF-8", "X-Odd: \xff", "x-odd: two", "Content-Encoding: gzip", "Content-Length: 3")
+    found = head(
+        OK, "Content-Type: Text/Event-Stream; charset=UTF-8", "X-Odd: \xff", "x-odd: two", "Content-Encoding: gzip", "Content-Length: 3"
+    )
     assert found.status == 200
     assert found.headers[:3] == [(b"content-type", b"Text/Event-Stream; charset=UTF-8"), (b"x-odd", b"\xff"), (b"x-odd", b"two")]
     assert (found.content_type, found.content_encoding) == (b"text/event-stream; charset=utf-8", b"gzip")
@@ -134,10 +136,11 @@ def test_http_1_0_has_no_transfer_encoding(first):
 @pytest.mark.parametrize(
     "first",
     [
-        "", "\r\nHTTP/1.1 200 OK", "HTTP/1.2 200 OK", "HTTP/2.0 200 OK", "HTTP/2 200", "HTTP/0.9 200 OK", "HTTP/11 200 OK", "http/1.1 200 OK",
-        "RTSP/1.0 200 OK", "ICE/1.0 200 OK", "ICY 200 OK", "SSH-2.0-OpenSSH_9.6", "HTTP/1.1  200 OK", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK",
-        "HTTP/1.1 099 OK", "HTTP/1.1 000 OK", "HTTP/1.1 -20 OK", "HTTP/1.1 OK 200", "HTTP/1.1 2x0 OK", "HTTP/1.1", "HTTP/1.1\t200 OK", " HTTP/1.1 200 OK",
-        "HTTP/1.1 200 O\x00K", "HTTP/1.1 200 O\nK", "HTTP/1.1 200 O\rK", "HTTP/1.1 101 Switching Protocols", "GET / HTTP/1.1",
+        "", "\r\nHTTP/1.1 200 OK", "HTTP/1.2 200 OK", "HTTP/2.0 200 OK", "HTTP/2 200", "HTTP/0.9 200 OK", "HTTP/11 200 OK",
+        "http/1.1 200 OK", "RTSP/1.0 200 OK", "ICE/1.0 200 OK", "ICY 200 OK", "SSH-2.0-OpenSSH_9.6", "HTTP/1.1  200 OK",
+        "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK", "HTTP/1.1 000 OK", "HTTP/1.1 -20 OK", "HTTP/1.1 OK 200",
+        "HTTP/1.1 2x0 OK", "HTTP/1.1", "HTTP/1.1\t200 OK", " HTTP/1.1 200 OK", "HTTP/1.1 200 O\x00K", "HTTP/1.1 200 O\nK",
+        "HTTP/1.1 200 O\rK", "HTTP/1.1 101 Switching Protocols", "GET / HTTP/1.1",
     ],
 )  # fmt: skip
 def test_first_lines_that_are_not_http(first):
@@ -158,7 +161,13 @@ def test_any_bytes_are_read_or_refused(data):
             assert not {*b"\r\n\0"} & {*name, *value}
 
 
-@given(st.lists(st.tuples(st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}", fullmatch=True), st.from_regex(rb"[!-~\x80-\xff]{1,20}", fullmatch=True))))
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}", fullmatch=True), st.from_regex(rb"[!-~\x80-\xff]{1,20}", fullmatch=True)
+        )
+    )
+)
 def test_valid_headers_come_out_in_order(pairs):
     pairs = [(b"x-" + name, value) for name, value in pairs]
     data = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in pairs) + b"\r\n"

@@ -6,11 +6,10 @@ import asyncio
 import socket
 
 import pytest
+
 from fake_answers import chunk, head, stream_head
 from fake_faults import PLAIN
 from fake_provider import FakeProvider, close, hang, hold, refusing_port, reset, silent_port
-from fake_tls import Authority
-
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.upstream.client.connection import UpstreamError
@@ -21,12 +20,6 @@ async def failure(coroutine) -> UpstreamError:
     with pytest.raises(UpstreamError) as caught:
         await coroutine
     return caught.value
-
-
-async def soon(true) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 # where connections go
@@ -90,7 +83,7 @@ async def test_a_connection_that_the_provider_closed_is_not_taken(pool, provider
     await client.ask(await pool.connect())
     assert pool.idle == 1
     go_on.set()
-    await soon(lambda: pool.idle == 0)
+    await client.soon(lambda: pool.idle == 0)
     assert (pool.take(), pool.busy) == (None, 0)
 
 
@@ -172,7 +165,7 @@ async def test_an_interim_answer_is_not_the_answer(make_pool, provider, client, 
     pool = make_pool(provider.url, first_byte_s=5, idle_s=1)
     connection = await pool.connect()
     waiting = spawn(client.head(connection), name="waiting")
-    await soon(lambda: connection.answered)
+    await client.soon(lambda: connection.answered)
     beat(4)
     go_on.set()
     assert (await waiting).status == 200
@@ -187,7 +180,7 @@ async def test_silence_in_the_middle(make_pool, provider, client, beat):
     connection.deliver(kept)
     beat(3)
     go_on.set()
-    await soon(lambda: kept.content == b"onetwo")
+    await client.soon(lambda: kept.content == b"onetwo")
     beat(3)
     assert pool.busy == 1
     beat(1)
@@ -291,20 +284,15 @@ async def test_a_provider_that_closes_at_once_leaves_nothing_behind(step, pool, 
         with pytest.raises(UpstreamError) as caught:
             await client.head(await pool.connect())
         assert (caught.value.kind in {"broken", "refused"}, caught.value.reused) == (True, False)
-        await soon(lambda: pool.busy == 0)
+        await client.soon(lambda: pool.busy == 0)
 
 
 # TLS
 
 
-@pytest.fixture(scope="module")
-def trusted() -> Authority:
-    return Authority()
-
-
-async def test_tls(make_pool, client, trusted):
-    async with FakeProvider(trusted.server()) as provider:
-        pool = make_pool(provider.url, trusted.client())
+async def test_tls(make_pool, client, authority):
+    async with FakeProvider(authority.server()) as provider:
+        pool = make_pool(provider.url, authority.client())
         for _ in range(2):
             kept = await client.ask(pool.take() or await pool.connect())
             assert kept.error is None
@@ -312,39 +300,39 @@ async def test_tls(make_pool, client, trusted):
         pool.close()
 
 
-async def test_a_certificate_that_nobody_vouches_for(make_pool, trusted):
-    async with FakeProvider(Authority().server()) as provider:
-        pool = make_pool(provider.url, trusted.client())
+async def test_a_certificate_that_nobody_vouches_for(make_pool, authority, stranger):
+    async with FakeProvider(stranger.server()) as provider:
+        pool = make_pool(provider.url, authority.client())
         error = await failure(pool.connect())
         assert (error.kind, pool.busy) == ("refused", 0)
         await provider.until_closed()
 
 
-async def test_a_certificate_for_somebody_else(make_pool, trusted):
-    async with FakeProvider(trusted.server("api.example")) as provider:
-        error = await failure(make_pool(provider.url, trusted.client()).connect())
+async def test_a_certificate_for_somebody_else(make_pool, authority):
+    async with FakeProvider(authority.server("api.example")) as provider:
+        error = await failure(make_pool(provider.url, authority.client()).connect())
         assert error.kind == "refused"
         assert "TLS" in str(error)
 
 
-async def test_tls_to_a_provider_that_does_not_speak_it(make_pool, provider, trusted):
+async def test_tls_to_a_provider_that_does_not_speak_it(make_pool, provider, authority):
     provider.greet(b"HTTP/1.1 400 Bad Request\r\n\r\n", close)
-    pool = make_pool(provider.url.replace("http:", "https:"), trusted.client())
+    pool = make_pool(provider.url.replace("http:", "https:"), authority.client())
     assert (await failure(pool.connect())).kind == "refused"
     assert pool.busy == 0
 
 
-async def test_a_tls_handshake_that_never_ends(make_pool, trusted):
+async def test_a_tls_handshake_that_never_ends(make_pool, authority):
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        pool = make_pool(f"https://127.0.0.1:{listening.getsockname()[1]}", trusted.client(), connect_s=0.05)
+        pool = make_pool(f"https://127.0.0.1:{listening.getsockname()[1]}", authority.client(), connect_s=0.05)
         assert (await failure(pool.connect())).kind == "timeout"
         assert pool.busy == 0
 
 
-async def test_a_body_until_close_over_tls(make_pool, client, trusted):
-    async with FakeProvider(trusted.server()) as provider:
+async def test_a_body_until_close_over_tls(make_pool, client, authority):
+    async with FakeProvider(authority.server()) as provider:
         provider.script(head(200) + b"hello", close).script(stream_head() + chunk(b"one"), reset)
-        pool = make_pool(provider.url, trusted.client())
+        pool = make_pool(provider.url, authority.client())
         assert (await client.ask(await pool.connect())).content == b"hello"
         kept = await client.ask(await pool.connect())
         assert (kept.content, kept.error is not None) == (b"one", True)

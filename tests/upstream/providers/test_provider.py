@@ -32,7 +32,11 @@ def test_a_base_url_with_its_version(base, path, target):
 
 @pytest.mark.parametrize(
     ("base", "path", "target"),
-    [("", "/v1/messages", "/v1/messages"), ("/", "/v1/messages", "/v1/messages"), ("/anthropic/", "/v1/messages", "/anthropic/v1/messages")],
+    [
+        ("", "/v1/messages", "/v1/messages"),
+        ("/", "/v1/messages", "/v1/messages"),
+        ("/anthropic/", "/v1/messages", "/anthropic/v1/messages"),
+    ],
 )
 def test_a_base_url_without_it(base, path, target):
     assert WITHOUT.target(base, path) == target

@@ -1,0 +1,34 @@
+"""What is done to all client connections at once: at every tick, and when the gateway stops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.relay.events import Events
+from penstock.relay.exchange import Stopping
+
+if TYPE_CHECKING:
+    from penstock.relay.plane import Plane
+
+
+def sweep(plane: Plane) -> None:
+    """Once per tick: end what clients have let time out, and keep silent streams alive."""
+    tick, every = plane.pulse.tick, plane.limits.comment_every
+    for connection in list(plane.connections):
+        connection.sweep(tick)
+        exchange = connection.active
+        if exchange is not None and type(exchange.receiver) is Events:
+            exchange.receiver.keep_alive(tick, every)
+
+
+def interrupt_all(plane: Plane) -> int:
+    """The time to finish is over: interrupt every exchange that still runs; how many there were."""
+    running = [connection for connection in list(plane.connections) if connection.active]
+    for connection in running:
+        exchange = connection.active
+        if connection.tunnel is not None:
+            connection.tunnel.stop()
+        elif exchange is not None and exchange.walker is not None:
+            exchange.close = True
+            exchange.walker.interrupt(Stopping())
+    return len(running)

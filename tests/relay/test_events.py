@@ -1,0 +1,435 @@
+"""A stream's bytes: forwarded as they came, less what is hidden, up to the event that says that all is complete."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fake_ends import parts_of, unchunked
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.relay import events as module
+from penstock.relay.events import HELD_LIMIT, PARTIAL_LIMIT, Events, end_of_events
+from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.upstream.client.connection import UpstreamError
+from penstock.upstream.wires import WIRES
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+ASKED = b'{"model":"gpt-4o","stream":true,"messages":[]}'
+SHOWN = b'{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
+
+
+def said(text: str = "Hi", end: bytes = b"\n\n") -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + end
+
+
+def used(end: bytes = b"\n\n") -> bytes:
+    return b'data: {"choices":[],"usage":{"prompt_tokens":19,"completion_tokens":7}}' + end
+
+
+def done(end: bytes = b"\n\n") -> bytes:
+    return b"data: [DONE]" + end
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Stream:
+    """An event stream on its way through a relay: the provider says, the client hears."""
+
+    def __init__(self, rig, *, asked: bytes = ASKED, limit: int = 0, http10: bool = False, head: bytes = HEAD) -> None:
+        self.vendor = rig.vendor()
+        self.exchange = rig.exchange()
+        self.exchange.http10 = http10
+        self.transport = self.exchange.edge.transport
+        self.ask = WIRES["chat"].peek(asked)
+        self.events = Events(self.exchange, self.ask, rig.answered(head, self.vendor), self.vendor.connection, limit)
+        self.head = self.transport.taken()
+        rig.deliver(self.events, self.vendor)
+        self._heard = b""
+
+    @property
+    def heard(self) -> bytes:
+        """The content that has reached the client."""
+        self._heard += self.transport.taken()
+        return unchunked(self._heard)[0]
+
+    @property
+    def whole(self) -> bool:
+        """The client was told that there is no more."""
+        self._heard += self.transport.taken()
+        return unchunked(self._heard)[1]
+
+    def says(self, *chunks: bytes) -> None:
+        """Chunks, a packet each."""
+        self.vendor.says(*map(chunk, chunks))
+
+
+@pytest.fixture
+def stream(rig):
+    return lambda **options: Stream(rig, **options)
+
+
+# the bytes
+
+ENDS = st.sampled_from((b"\n\n", b"\r\n\r\n", b"\n\r\n"))
+EVENTS = st.one_of(
+    st.builds(said, st.text(max_size=5), ENDS),
+    st.builds(lambda end: b": ping" + end, ENDS),
+    st.builds(lambda end: b"event: a\ndata: 1\ndata: 2" + end, ENDS),
+    st.builds(used, ENDS),
+)
+CUTS = st.lists(st.integers(0, 10_000), max_size=6)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """The data in pieces, none of them empty."""
+    ends = sorted({place % len(data) for place in places} - {0})
+    return [data[begin:end] for begin, end in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
+@given(before=st.lists(EVENTS, max_size=8), after=st.lists(EVENTS, max_size=2), last=ENDS, chunks=CUTS, packets=CUTS, shows=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_exactly_the_providers_bytes_less_what_is_hidden_and_held(rig_of_module, before, after, last, chunks, packets, shows):
+    stream = Stream(rig_of_module, asked=SHOWN if shows else ASKED)
+    wanted = b"".join(event for event in before if shows or b"usage" not in event)
+    held = done(last) + b"".join(after)
+    framed = b"".join(map(chunk, cut(b"".join(before) + held, chunks)))
+    for piece in cut(framed, packets):
+        stream.vendor.says(piece)
+        assert wanted.startswith(stream.heard)
+    assert stream.heard == wanted
+    stream.vendor.says(b"0\r\n\r\n")
+    assert stream.events.ended.value == COMPLETE
+    assert stream.heard == wanted and not stream.whole
+    stream.events.finish(COMPLETE, [])
+    assert stream.heard == wanted + held and stream.whole
+    assert stream.exchange.finished
+    usage, estimated = stream.events.usage()
+    if any(b"usage" in event for event in before):
+        assert (usage.input_tokens, usage.output_tokens, estimated) == (19, 7, False)
+
+
+@pytest.fixture(scope="module")
+def rig_of_module(tmp_path_factory):
+    from fake_ends import Rig  # noqa: PLC0415
+
+    return Rig(tmp_path_factory.mktemp("events"))
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_cut_at_every_byte(stream, end):
+    events = [said("one", end), said("two", end), said("three", end), used(end), said("four", end), done(end)]
+    whole = b"".join(events)
+    framed = chunk(whole)
+    for place in range(1, len(framed)):
+        one, two = stream(), stream()
+        one.vendor.says(framed[:place], framed[place:])
+        two.vendor.says(*(chunk(part) for part in (whole[:place], whole[place:]) if part))
+        for cut_stream in (one, two):
+            assert cut_stream.heard == whole.replace(used(end), b"").replace(done(end), b"")
+            assert cut_stream.events.usage()[0].output_tokens == 7
+
+
+def test_one_byte_at_a_time(stream):
+    whole = said() * 3 + used() + done()
+    slow = stream()
+    slow.says(*(whole[at : at + 1] for at in range(len(whole))))
+    assert slow.heard == said() * 3
+    slow.vendor.says(b"0\r\n\r\n")
+    slow.events.finish(COMPLETE, [])
+    assert slow.heard == said() * 3 + done()
+
+
+def test_a_chunk_leaves_with_its_own_framing(stream):
+    plain = stream()
+    plain.says(said(), said())
+    plain.heard  # noqa: B018  as if it were read
+    odd = b"0" * 3 + chunk(said("three"))
+    plain.vendor.says(chunk(said("one")) + odd)
+    assert plain.transport.taken() == chunk(said("one")) + odd
+
+
+def test_a_mark_that_is_cut_by_two_chunks_of_one_packet_is_seen(stream):
+    """Who reads chunks with their framing would not find it."""
+    two = stream()
+    two.says(said(), said(), said())
+    data = used() + done()
+    for place in range(1, len(data)):
+        two = stream()
+        two.says(said(), said(), said())
+        two.vendor.says(chunk(data[:place]) + chunk(data[place:]))
+        assert two.heard == said() * 3
+        assert two.events.usage()[0].output_tokens == 7
+
+
+def test_an_event_without_its_blank_line_at_the_end_is_forwarded(stream):
+    short = stream()
+    short.says(said(), b"data: {}\n")
+    assert short.heard == said()
+    short.vendor.says(b"0\r\n\r\n")
+    assert short.heard == said() + b"data: {}\n"
+
+
+def test_a_last_event_without_its_blank_line_is_held(stream):
+    short = stream()
+    short.says(said(), b"data: [DONE]")
+    short.vendor.says(b"0\r\n\r\n")
+    assert short.heard == said()
+    short.events.finish(COMPLETE, [])
+    assert short.heard == said() + b"data: [DONE]"
+
+
+def test_where_events_end():
+    assert [end_of_events(data) for data in (b"", b"a", b"a\n", b"a\n\n", b"a\r\n\r\n", b"a\n\nb", b"a\n\r\nb\n\nc", b"a\n\nb\r\n\r\n")] == [
+        0, 0, 0, 3, 5, 3, 7, 8,
+    ]  # fmt: skip
+
+
+# long events and long tails
+
+
+def test_a_very_long_event_leaves_before_it_is_whole(stream):
+    long = stream()
+    long.says(said(), said())
+    event = b'data: {"choices":[{"delta":{"content":"' + b"x" * (PARTIAL_LIMIT + 5) + b'"}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\n'
+    places = [*range(0, len(event), 100_000), len(event)]
+    for begin, end in zip(places, places[1:], strict=False):
+        long.says(event[begin:end])
+    assert long.heard == said() * 2 + event
+    long.says(done())
+    assert long.heard == said() * 2 + event
+
+
+def test_what_follows_a_long_event_in_its_chunk_is_read(stream):
+    long = stream()
+    long.says(b"data: " + b"x" * (PARTIAL_LIMIT + 5))
+    long.says(b"xxx\n\n" + said() + used() + done())
+    assert long.heard.endswith(b"xxx\n\n" + said())
+    assert long.events.usage()[0].output_tokens == 7
+
+
+def test_a_long_event_ends_where_two_packets_meet(stream):
+    for first, second in ((b"\n", b"\n"), (b"\r\n", b"\r\n"), (b"\r\n\r", b"\n"), (b"\r", b"\n\r\n")):
+        long = stream()
+        long.says(b"data: " + b"x" * (PARTIAL_LIMIT + 5), first, second + used() + done())
+        assert long.heard.endswith(b"x" + first + second)
+        assert long.events.usage()[0].output_tokens == 7
+
+
+def test_a_long_last_event_is_held(rig):
+    stream = Stream(rig)
+    stream.exchange.wire = WIRES["responses"]
+    stream.events = Events(stream.exchange, stream.ask, rig.answered(HEAD, vendor := rig.vendor()), vendor.connection, 0)
+    stream.transport.taken()
+    rig.deliver(stream.events, vendor)
+    event = b'event: response.completed\ndata: {"type":"response.completed","response":{"output":"' + b"x" * (PARTIAL_LIMIT + 5)
+    event += b'","usage":{"input_tokens":3,"output_tokens":4}}}\n\n'
+    for at in range(0, len(event), 200_000):
+        vendor.says(chunk(event[at : at + 200_000]))
+    assert stream.heard == b""
+    stream.events.finish(COMPLETE, [])
+    assert stream.heard == event
+
+
+def test_of_more_than_the_limit_only_the_end_is_held(stream):
+    long = stream()
+    tail = [b": " + bytes([65 + number]) * 400_000 + b"\n\n" for number in range(15)]
+    long.says(said(), done(), *tail)
+    held = sum(map(len, long.events._held))
+    assert HELD_LIMIT <= held < HELD_LIMIT + 400_100
+    assert len(long.heard) == len(said() + done()) + sum(map(len, tail)) - held
+    long.vendor.says(b"0\r\n\r\n")
+    long.events.finish(COMPLETE, [])
+    assert long.heard == said() + done() + b"".join(tail)
+
+
+# the head
+
+
+def test_the_head_is_written_at_once_and_asks_proxies_not_to_buffer(stream):
+    status, headers, rest = parts_of(stream().head)
+    assert (status, headers[b"transfer-encoding"], headers[b"x-accel-buffering"], rest) == (200, b"chunked", b"no", b"")
+    assert b"content-length" not in headers
+
+
+def test_the_request_not_to_buffer_is_made_once(stream):
+    assert stream(head=HEAD.replace(b"\r\n\r\n", b"\r\nx-accel-buffering: no\r\n\r\n")).head.count(b"x-accel-buffering") == 1
+
+
+def test_http_1_0_has_no_chunks_and_ends_with_the_connection(stream):
+    old = stream(http10=True)
+    _, headers, _ = parts_of(old.head)
+    assert headers[b"connection"] == b"close" and b"transfer-encoding" not in headers
+    old.says(said(), said(), said(), done())
+    assert old.transport.taken() == said() * 3
+    old.vendor.says(b"0\r\n\r\n")
+    old.events.finish(COMPLETE, [])
+    assert old.transport.taken() == done()
+    assert old.transport.closed
+
+
+# how it ends
+
+
+@pytest.mark.parametrize(("kind", "outcome", "code"), [
+    ("timeout", UPSTREAM_TIMEOUT, "upstream_timeout"),
+    ("broken", UPSTREAM_DIED, "upstream_broken"),
+    ("invalid", UPSTREAM_DIED, "upstream_invalid"),
+])  # fmt: skip
+def test_a_broken_stream_ends_with_an_error_event(stream, kind, outcome, code):
+    broken = stream()
+    broken.says(said(), b"data: {half")
+    broken.vendor.connection.fail(UpstreamError(kind, "so it is"))
+    assert broken.events.ended.value == outcome
+    broken.events.finish(outcome, [])
+    start = len(said())
+    assert broken.heard[:start] == said()
+    event = broken.heard[start:]
+    assert json.loads(event.removeprefix(b"data: "))["error"]["code"] == code and event.endswith(b"\n\n")
+    assert broken.whole and broken.exchange.finished
+
+
+def test_an_error_event_in_the_middle_of_a_long_event_begins_on_a_line_of_its_own(stream):
+    broken = stream()
+    broken.says(b"data: " + b"x" * (PARTIAL_LIMIT + 5))
+    broken.vendor.connection.fail(UpstreamError("broken", "so it is"))
+    broken.events.finish(UPSTREAM_DIED, [])
+    assert b"xx\n\ndata: {" in broken.heard
+
+
+def test_a_stream_that_breaks_after_its_last_event_is_whole(stream):
+    broken = stream()
+    broken.says(said(), done())
+    broken.vendor.connection.fail(UpstreamError("broken", "too late"))
+    assert broken.events.ended.value == COMPLETE
+    broken.events.finish(COMPLETE, [])
+    assert broken.heard == said() + done()
+
+
+def test_a_stop_ends_with_an_error_event(stream):
+    stopped = stream()
+    stopped.says(said())
+    stopped.events.finish(STOPPED, [])
+    assert b'"shutting_down"' in stopped.heard and stopped.whole
+
+
+def test_further_lines_come_behind_what_was_held(stream):
+    shown = stream()
+    shown.says(said(), done())
+    shown.vendor.says(b"0\r\n\r\n")
+    shown.events.finish(COMPLETE, [b": cost 5\n\n"])
+    assert shown.heard == said() + done() + b": cost 5\n\n"
+
+
+def test_a_client_that_has_left_is_written_nothing(stream):
+    left = stream()
+    left.says(said())
+    left.transport.taken()
+    left.exchange.gone = True
+    left.events.finish(CLIENT_GONE, [])
+    assert left.transport.taken() == b""
+
+
+# estimates, records, silence, slowness
+
+
+def test_a_stream_without_figures_is_estimated_by_all_that_passed(stream):
+    broken = stream()
+    broken.says(*(said(f"word{number} ") for number in range(50)))
+    broken.vendor.connection.fail(UpstreamError("broken", "so it is"))
+    usage, estimated = broken.events.usage()
+    assert estimated and 40 <= usage.output_tokens <= 110
+    assert broken.events.usage() == (usage, True)
+
+
+def test_the_estimate_does_not_depend_on_chunks(stream):
+    texts = [said(f"word{number} ") for number in range(50)]
+    estimates = set()
+    for chunks in (texts, [b"".join(texts[:2]), b"".join(texts[2:])], [b"".join(texts[at : at + 5]) for at in range(0, 50, 5)]):
+        one = stream()
+        one.says(*chunks)
+        estimates.add(one.events.usage()[0].output_tokens)
+    one = stream()
+    one.vendor.says(b"".join(map(chunk, texts)))
+    estimates.add(one.events.usage()[0].output_tokens)
+    assert max(estimates) - min(estimates) <= 2
+
+
+def test_the_record_has_what_the_provider_sent(stream):
+    whole = said() * 4 + used() + done()
+    for packets in ([chunk(whole)], [chunk(said())] * 4 + [chunk(used()), chunk(done())]):
+        kept = stream(limit=10_000)
+        kept.vendor.says(*packets)
+        assert b"".join(kept.events.tape.pieces) == whole
+        assert not kept.events.tape.cut
+
+
+def test_the_record_is_cut_at_its_limit_and_says_so(stream):
+    kept = stream(limit=150)
+    kept.says(*[said()] * 6)
+    assert b"".join(kept.events.tape.pieces) == (said() * 6)[:150]
+    assert kept.events.tape.cut
+    assert stream().events.tape is None
+
+
+def test_a_silent_stream_is_kept_alive_between_events(rig, stream):
+    silent = stream()
+    silent.says(said())
+    silent.heard  # noqa: B018
+    for tick in range(1, 10):
+        silent.events.keep_alive(tick, 4)
+    assert silent.heard == said() + b": keep-alive\n\n" * 2
+
+
+def test_a_stream_that_speaks_is_not_commented(rig, stream):
+    busy = stream()
+    for tick in range(1, 10):
+        rig.pulse.tick = tick
+        busy.says(said())
+        busy.events.keep_alive(tick, 4)
+    assert b"keep-alive" not in busy.heard
+
+
+def test_no_comment_in_the_middle_of_an_event_or_after_the_last(stream):
+    half, last = stream(), stream()
+    half.says(said(), b"data: " + b"x" * (PARTIAL_LIMIT + 5))
+    last.says(said(), done())
+    for one in (half, last):
+        one.events.keep_alive(100, 4)
+        assert b"keep-alive" not in one.heard
+
+
+def test_a_comment_may_come_while_a_short_event_is_not_whole(stream):
+    half = stream()
+    half.says(said(), b"data: {")
+    half.events.keep_alive(100, 4)
+    half.says(b"}\n\n")
+    assert half.heard == said() + b": keep-alive\n\n" + b"data: {}\n\n"
+
+
+def test_a_slow_client_pauses_the_provider(stream):
+    slow = stream()
+    slow.says(said())
+    slow.exchange.edge.pause_writing()
+    assert not slow.vendor.transport.reading
+    slow.events.keep_alive(100, 4)
+    assert slow.heard == said()
+    slow.exchange.edge.resume_writing()
+    assert slow.vendor.transport.reading
+
+
+def test_a_connection_whose_answer_is_whole_is_not_ours_to_pause(stream):
+    slow = stream()
+    slow.says(said(), done())
+    slow.vendor.says(b"0\r\n\r\n")
+    slow.exchange.edge.pause_writing()
+    assert slow.vendor.transport.reading
+
+
+def test_every_wires_keep_alive_is_between_events():
+    for wire in WIRES.values():
+        assert wire.dialect.keep_alive.endswith(b"\n\n")
+    assert module.LEARNED == 2
