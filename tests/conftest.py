@@ -161,3 +161,8 @@ def outage(database: Database, database_url: str, request: pytest.FixtureRequest
         await server.run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
 
     return of_sqlite if database.path else of_postgresql
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes may hold random masks and times: named by them, a test would have another name in each test process."""
+    return argname if isinstance(val, bytes) else None

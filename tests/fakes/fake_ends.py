@@ -136,6 +136,10 @@ class Rig:
         """The clock of everything that times out; it beats by `rig.pulse._beat` alone, or by setting its tick."""
         return self.plane.pulse
 
+    def trust(self) -> None:
+        """Let it believe that charges can be written: enough for requests that cost nothing, as those do that are answered 404."""
+        self.plane.books._open = True
+
     async def open(self, template: Path) -> None:
         """Take charges, into a copy of a migrated database."""
         self.loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ import pytest
 
 from fake_answers import CHAT_USAGE, SSE, chat_answer, chat_events, chunk, head, messages_events, responses_events
 from fake_answers import answer as said
-from fake_provider import flood, hang, silent_port
+from fake_provider import close, flood, hang, silent_port
 from raw_client import RawClient, chat, request
 
 LEAVING = {"closes": RawClient.close, "resets": RawClient.reset, "half-closes": RawClient.half_close}
@@ -106,6 +106,16 @@ def test_while_a_connection_to_the_provider_is_made(make_gateway, dial, leave):
         gateway.check_quiet()
         assert gateway.charges() == []
         assert gateway.plane.purse.released == 1
+
+
+def test_in_the_instant_in_which_the_provider_is_reached(vendor_gateway, vendor, dial, until_hung_up):
+    vendor.always(said(chat_answer()), close)
+    for number in range(300):
+        client = dial(vendor_gateway).send(chat(vendor_gateway.key))
+        time.sleep(number % 30 / 20_000)
+        client.reset()
+    until_noticed(vendor_gateway)
+    until_hung_up()
 
 
 def test_while_sending_an_upload(vendor_gateway, vendor, dial, loop_thread, leave, aftermath):

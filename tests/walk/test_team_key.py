@@ -201,19 +201,17 @@ ORIGIN = "https://chat.example.com"
 
 def test_a_page_in_a_browser(team: LiveGateway, key: str):
     wanted = "authorization,content-type,x-stainless-lang,anthropic-dangerous-direct-browser-access"
-    ask = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": wanted}
+    asking = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": wanted}
     for path in ("/v1/chat/completions", "/v1/messages", "/v1/files/file-1", "/models"):
-        preflight = httpx.options(team.url + path, headers=ask)  # without a key: browsers never send one here
+        preflight = httpx.options(team.url + path, headers=asking)  # without a key: browsers never send one here
         assert preflight.status_code in (200, 204)
         assert preflight.headers["access-control-allow-origin"] in ("*", ORIGIN)
         assert preflight.headers["access-control-allow-headers"] == wanted
         assert "POST" in preflight.headers["access-control-allow-methods"]
     for token, status in ((key, 200), ("sk-wrong", 401)):
         for streamed in (False, True):
-            headers = {"origin": ORIGIN, "authorization": f"Bearer {token}"}
-            answer = httpx.post(
-                f"{team.url}/v1/chat/completions", headers=headers, json={"model": "demo", "messages": TALK, "stream": streamed}
-            )
+            headers, ask = {"origin": ORIGIN, "authorization": f"Bearer {token}"}, {"model": "demo", "messages": TALK, "stream": streamed}
+            answer = httpx.post(f"{team.url}/v1/chat/completions", headers=headers, json=ask)
             assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, "*")
             exposed = answer.headers["access-control-expose-headers"].lower()
             assert "x-request-id" in exposed and "retry-after" in exposed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from penstock.kit.pulse import Pulse
 from penstock.settings import Settings
@@ -17,7 +19,7 @@ def channels_from(settings: Settings, pulse: Pulse, demo_port: int | None) -> tu
 
     With nothing configured, OpenAI and Anthropic are reached with each client's own credential. The demo provider stands
     in for every provider that has no credential; beside real ones it serves models whose names begin with `demo`, and the
-    wires that no real one speaks. Raises ValueError for a base URL or credential that is not one.
+    wires that no real one speaks. Raises ValueError for a base URL, a credential or a CA file that is not one.
     """
     limits = Limits(
         connect_s=settings.connect_s,
@@ -55,7 +57,16 @@ def channels_from(settings: Settings, pulse: Pulse, demo_port: int | None) -> tu
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """TLS as clients should do it: certificates checked against the system's authorities, or those in `ca_file`."""
-    context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+    """TLS as clients should do it: certificates checked against the system's authorities, or those in `ca_file`. Raises ValueError."""
+    return _context(settings.ca_file)
+
+
+@cache
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    # Reading the authorities takes tens of milliseconds, and all channels trust the same ones.
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as failure:  # ssl.SSLError is one
+        raise ValueError(f"ca_file: {ca_file} cannot be used: {failure.strerror or failure}") from None
     context.set_alpn_protocols(["http/1.1"])
     return context

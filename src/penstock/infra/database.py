@@ -111,6 +111,7 @@ def _sqlite(path: Path, durability: str) -> AsyncEngine:
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA synchronous={'FULL' if durability == 'power' else 'NORMAL'}")
+        cursor.execute("PRAGMA wal_autocheckpoint=16384")  # charges are written back by their own writer; this is for when it rests
         cursor.execute(f"PRAGMA journal_size_limit={_WAL_SIZE_BYTES}")
         cursor.close()
 

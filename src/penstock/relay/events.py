@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from penstock.kit.errors import PenstockError
+from penstock.kit.sse import end_of_events, split
 from penstock.kit.walker import Signal
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
@@ -30,14 +31,7 @@ HELD_LIMIT = 4 * 1024 * 1024
 EVENT_ENDS = (b"\n\n", b"\n\r\n")
 _UNBUFFERED = b"x-accel-buffering: no\r\n"
 """For an nginx in front of us; some providers say it themselves."""
-_END = re.compile(rb"\n\r?\n")
-_BETWEEN = re.compile(rb"(?<=\n\n)|(?<=\n\r\n)")
-
-
-def end_of_events(data: bytes) -> int:
-    """Where the last whole event in `data` ends; 0 if none does."""
-    feed, carriage = data.rfind(b"\n\n"), data.rfind(b"\n\r\n")
-    return max(feed + 2 if feed >= 0 else 0, carriage + 3 if carriage >= 0 else 0)
+_END = re.compile(rb"(?>\r\n|\n|\r){2}")
 
 
 class Events:
@@ -112,7 +106,8 @@ class Events:
         if self._long:
             data = self._rest_of_long(data)
         data = self._partial + data
-        end = end_of_events(data)
+        # Where lines end in CR LF, a CR after a LF has a LF to come.
+        end = end_of_events(data[:-1] if data.endswith(b"\n\r") else data)
         region, self._partial = data[:end], data[end:]
         if region:
             self._forward(region)
@@ -147,10 +142,8 @@ class Events:
             self._send(region)
             return
         out: list[bytes] = []
-        events = _BETWEEN.split(region)
+        events = split(region)
         for index, event in enumerate(events):
-            if not event:
-                continue
             if self._read >= LEARNED and not any(mark in event for mark in self._marks):
                 self._skip(event)
                 out.append(event)
@@ -167,10 +160,11 @@ class Events:
         self._send(b"".join(out))
 
     def _skip(self, data: bytes) -> None:
-        events = data.count(b"\n\n") + data.count(b"\n\r\n") or 1
+        events = data.count(b"\n\n") or len(split(data))
         self._skipped_size += len(data)
         self._skipped_events += events
-        self._one_size = min(self._one_size or len(data), len(data) // events * 3 // 2)
+        one_size = len(data) // events * 3 // 2
+        self._one_size = min(self._one_size, one_size) if self._one_size else one_size
 
     def _send(self, data: bytes) -> None:
         if data:
