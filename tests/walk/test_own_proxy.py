@@ -38,6 +38,13 @@ CHAT = {"model": "demo", "messages": TALK}
 
 
 @pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    """A plain HTTP client."""
+    with httpx.Client(timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def tap(loop_thread: LoopThread, demo: DemoServer) -> Iterator[Wiretap]:
     """Hears what the provider is sent."""
     wiretap = loop_thread.run(Wiretap(demo.port).start())
@@ -88,10 +95,10 @@ def logging_proxy(make_gateway: Callable[..., LiveGateway], tap: Wiretap) -> Liv
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/anything"])
-def test_credentials_go_on_as_they_came(path, headers, query, proxy: LiveGateway, heard):
+def test_credentials_go_on_as_they_came(path, headers, query, proxy: LiveGateway, heard, http: httpx.Client):
     method = "GET" if path == "/v1/models" else "POST"
     content = None if method == "GET" else json.dumps({**CHAT, "max_tokens": 9}).encode()
-    httpx.request(method, f"{proxy.url}{path}{query}", headers=headers, content=content)
+    http.request(method, f"{proxy.url}{path}{query}", headers=headers, content=content)
     (arrived,) = heard
     assert arrived.target == path + query
     names = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
@@ -154,12 +161,12 @@ def test_anthropic_s_sdk_with_its_own_key(proxy: LiveGateway, tap: Wiretap, hear
         assert f"{ANTHROPIC_KEY}'" in str(arrived.headers)
 
 
-def test_nothing_is_asked_of_them(proxy: LiveGateway):
+def test_nothing_is_asked_of_them(proxy: LiveGateway, http: httpx.Client):
     """No key of ours exists, and nobody is refused by us."""
     assert proxy.plane.keys is None
-    assert httpx.post(f"{proxy.url}/v1/chat/completions", json=CHAT).status_code == 200
-    assert httpx.get(f"{proxy.url}/logs?key=x").status_code == 403
-    assert httpx.get(f"{proxy.url}/readyz").json() == {"ready": True, "reasons": {}}
+    assert http.post(f"{proxy.url}/v1/chat/completions", json=CHAT).status_code == 200
+    assert http.get(f"{proxy.url}/logs?key=x").status_code == 403
+    assert http.get(f"{proxy.url}/readyz").json() == {"ready": True, "reasons": {}}
 
 
 # renaming
@@ -173,8 +180,8 @@ def test_nothing_is_asked_of_them(proxy: LiveGateway):
         (b'{"messages":[{"role":"user","content":"\\u4e16\xe7\x95\x8c"}],"model":', b',"seed":12345678901234567890}'),
     ],
 )
-def test_only_the_model_is_changed(before, after, logging_proxy: LiveGateway, heard):
-    assert httpx.post(f"{logging_proxy.url}/v1/chat/completions", content=before + b'"my-model"' + after).status_code == 200
+def test_only_the_model_is_changed(before, after, logging_proxy: LiveGateway, heard, http: httpx.Client):
+    assert http.post(f"{logging_proxy.url}/v1/chat/completions", content=before + b'"my-model"' + after).status_code == 200
     (arrived,) = heard
     assert arrived.body == before + b'"demo-cached"' + after
 
@@ -205,8 +212,8 @@ def test_a_rewrite_that_cannot_be_read_is_refused_at_the_start(value, tmp_path):
 # the raw traffic
 
 
-def rows(proxy: LiveGateway, form: str = "csv") -> list[dict[str, Any]]:
-    answer = httpx.get(f"{proxy.url}/logs", params={"key": GUARD, "format": form})
+def rows(http: httpx.Client, proxy: LiveGateway, form: str = "csv") -> list[dict[str, Any]]:
+    answer = http.get(f"{proxy.url}/logs", params={"key": GUARD, "format": form})
     assert answer.status_code == 200
     if form == "json":
         return answer.json()
@@ -216,17 +223,17 @@ def rows(proxy: LiveGateway, form: str = "csv") -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def cleared(logging_proxy: LiveGateway) -> LiveGateway:
+def cleared(logging_proxy: LiveGateway, http: httpx.Client) -> LiveGateway:
     """The logging proxy without records of other tests."""
-    answer = httpx.delete(f"{logging_proxy.url}/clear-logs", headers={"x-api-key": GUARD})
+    answer = http.delete(f"{logging_proxy.url}/clear-logs", headers={"x-api-key": GUARD})
     assert answer.json() == {"success": True, "message": {"en": "Logs cleared successfully", "zh": "日志已成功清除"}}
     return logging_proxy
 
 
-def test_what_was_said_is_in_the_logs(cleared: LiveGateway):
+def test_what_was_said_is_in_the_logs(cleared: LiveGateway, http: httpx.Client):
     with OpenAI(base_url=f"{cleared.url}/v1", api_key=OPENAI_KEY) as client:
         made = client.chat.completions.with_raw_response.create(model="my-model", messages=TALK)
-    for row in (rows(cleared)[0], rows(cleared, "json")[0]):
+    for row in (rows(http, cleared)[0], rows(http, cleared, "json")[0]):
         assert row["id"] == made.headers["x-request-id"]
         assert (row["method"], row["path"]) == ("POST", "/v1/chat/completions")
         assert (row["original_model"], row["rewritten_model"]) == ("my-model", "demo-cached")
@@ -238,7 +245,7 @@ def test_what_was_said_is_in_the_logs(cleared: LiveGateway):
         assert headers["x-stainless-lang"] == "python"
 
 
-def test_streams_forms_sounds_and_errors_are_in_the_logs(cleared: LiveGateway):
+def test_streams_forms_sounds_and_errors_are_in_the_logs(cleared: LiveGateway, http: httpx.Client):
     with OpenAI(base_url=f"{cleared.url}/v1", api_key=OPENAI_KEY, max_retries=0) as client:
         with client.responses.with_streaming_response.create(model="demo-n50", input="Hello", stream=True) as answer:
             stream = b"".join(answer.iter_bytes()).decode()
@@ -246,27 +253,27 @@ def test_streams_forms_sounds_and_errors_are_in_the_logs(cleared: LiveGateway):
         sound = client.audio.speech.create(model="demo", voice="alloy", input="Hi").content
         with pytest.raises(openai.RateLimitError) as failed:
             client.chat.completions.create(model="demo-fail429", messages=TALK)
-    told, heard, spoken, refused = rows(cleared, "json")
+    told, heard, spoken, refused = rows(http, cleared, "json")
     assert (told["response_body"], told["is_stream"]) == (stream, True)
     assert wav(2400) in base64.b64decode(heard["request_body"].removeprefix("[base64] "))
     assert base64.b64decode(spoken["response_body"].removeprefix("[base64] ")) == sound
     assert (refused["response_status"], json.loads(refused["response_body"])) == (429, failed.value.response.json())
-    assert [row["path"] for row in rows(cleared)] == [row["path"] for row in (told, heard, spoken, refused)]
+    assert [row["path"] for row in rows(http, cleared)] == [row["path"] for row in (told, heard, spoken, refused)]
 
 
-def test_a_table_that_a_spreadsheet_may_open(cleared: LiveGateway):
+def test_a_table_that_a_spreadsheet_may_open(cleared: LiveGateway, http: httpx.Client):
     text = 'a "quoted", line\r\nand another\n=1+1'
     for model in ("=cmd", "demo"):
-        httpx.post(f"{cleared.url}/v1/chat/completions", json={"model": model, "messages": [{"role": "user", "content": text}]})
-    formula, plain = rows(cleared)
+        http.post(f"{cleared.url}/v1/chat/completions", json={"model": model, "messages": [{"role": "user", "content": text}]})
+    formula, plain = rows(http, cleared)
     assert (formula["original_model"], plain["original_model"]) == ("'=cmd", "demo")
     assert json.loads(plain["request_body"])["messages"][0]["content"] == text
-    answer = httpx.get(f"{cleared.url}/logs", params={"key": GUARD})
+    answer = http.get(f"{cleared.url}/logs", params={"key": GUARD})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"].startswith('attachment; filename="penstock-logs-')
 
 
-def test_no_secret_is_anywhere(cleared: LiveGateway, caplog):
+def test_no_secret_is_anywhere(cleared: LiveGateway, caplog, http: httpx.Client):
     caplog.set_level(logging.DEBUG)
     written = {"model": "demo", "messages": [{"role": "user", "content": f"My key is {OPENAI_KEY}, and Bearer {ANTHROPIC_KEY}"}]}
     compressed = gzip.compress(json.dumps(written).encode())
@@ -276,12 +283,12 @@ def test_no_secret_is_anywhere(cleared: LiveGateway, caplog):
         ({"authorization": OPENAI_KEY, "x-api-key": ANTHROPIC_KEY, "cookie": f"a={OPENAI_KEY}", "x-auth-token": OPENAI_KEY}, ""),
         ({"api-key": OPENAI_KEY, "x-title": f"key {OPENAI_KEY}"}, f"?key={OPENAI_KEY}&api_key={OPENAI_KEY}"),
     ):
-        httpx.post(url + query, headers=headers, json=written)
-        httpx.post(url + query, headers={**headers, "content-encoding": "gzip"}, content=compressed)
-    assert len(rows(cleared)) == 6
-    shown = [httpx.get(f"{cleared.url}/logs", params={"key": GUARD, "format": form}).text for form in ("csv", "json")]
+        http.post(url + query, headers=headers, json=written)
+        http.post(url + query, headers={**headers, "content-encoding": "gzip"}, content=compressed)
+    assert len(rows(http, cleared)) == 6
+    shown = [http.get(f"{cleared.url}/logs", params={"key": GUARD, "format": form}).text for form in ("csv", "json")]
     shown.append("".join(str(record.__dict__) for record in caplog.records if record.name.startswith(("penstock", "uvicorn"))))
-    shown.append(httpx.get(f"{cleared.url}/metrics").text)
+    shown.append(http.get(f"{cleared.url}/metrics").text)
     stored = b"".join(path.read_bytes() for path in cleared.settings.data.rglob("*") if path.is_file())
     for secret in (OPENAI_KEY, ANTHROPIC_KEY, GUARD):
         assert [text.count(secret) for text in shown] == [0] * 4
@@ -289,7 +296,7 @@ def test_no_secret_is_anywhere(cleared: LiveGateway, caplog):
 
 
 @pytest.mark.parametrize("path", ["/logs", "/clear-logs"])
-def test_who_may_see_and_clear_them(path, logging_proxy: LiveGateway):
+def test_who_may_see_and_clear_them(path, logging_proxy: LiveGateway, http: httpx.Client):
     url = logging_proxy.url + path
     for headers, query in (
         ({}, ""),
@@ -297,23 +304,23 @@ def test_who_may_see_and_clear_them(path, logging_proxy: LiveGateway):
         ({"authorization": "Bearer wrong"}, ""),
         ({"authorization": f"Bearer {OPENAI_KEY}"}, ""),
     ):
-        answer = httpx.get(url + query, headers=headers)
+        answer = http.get(url + query, headers=headers)
         assert (answer.status_code, answer.json()["success"], set(answer.json()["message"])) == (401, False, {"en", "zh"})
     for headers, query in (({}, f"?key={GUARD}"), ({"authorization": f"Bearer {GUARD}"}, ""), ({"x-api-key": GUARD}, "")):
-        assert httpx.get(url + query, headers=headers).status_code == 200
+        assert http.get(url + query, headers=headers).status_code == 200
 
 
-def test_clearing(cleared: LiveGateway):
+def test_clearing(cleared: LiveGateway, http: httpx.Client):
     def some() -> None:
-        assert httpx.post(f"{cleared.url}/v1/chat/completions", json=CHAT).status_code == 200
-        assert len(rows(cleared)) == 1
+        assert http.post(f"{cleared.url}/v1/chat/completions", json=CHAT).status_code == 200
+        assert len(rows(http, cleared)) == 1
 
     url = f"{cleared.url}/clear-logs"
     some()
-    assert httpx.get(url, params={"key": GUARD}, headers={"sec-purpose": "prefetch"}).status_code == 403
-    assert len(rows(cleared)) == 1
-    for clear in (httpx.get, httpx.post, httpx.delete):
+    assert http.get(url, params={"key": GUARD}, headers={"sec-purpose": "prefetch"}).status_code == 403
+    assert len(rows(http, cleared)) == 1
+    for clear in (http.get, http.post, http.delete):
         assert clear(url, params={"key": GUARD}).json()["success"] is True
-        assert rows(cleared) == rows(cleared, "json") == []
+        assert rows(http, cleared) == rows(http, cleared, "json") == []
         some()
-    assert httpx.get(f"{cleared.url}/logs", params={"key": GUARD, "format": "xml"}).status_code == 400
+    assert http.get(f"{cleared.url}/logs", params={"key": GUARD, "format": "xml"}).status_code == 400

@@ -99,7 +99,7 @@ class Edge(Turns, HttpToolsProtocol):
             self._unset_keepalive_if_required()
         between = not (self._in_head or self._in_body)
         known = self._known
-        if known is not None and between and self.active is None and not self._in_asgi:
+        if known is not None and between and not self._in_asgi:
             body = known.body(data)
             if body is not None and len(body) <= self.plane.settings.body_limit:
                 self._begin_known(known, body)

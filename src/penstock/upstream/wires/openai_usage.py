@@ -110,12 +110,29 @@ _NO_OUTPUT = OutputDetails()
 
 def normalised(figures: Figures, service_tier: Any = None, *, reads: Kind = "text", writes: Kind = "text") -> Usage:
     """`figures` as `Usage`. `reads` and `writes` are the kinds of token that are meant where no details are given."""
+    if reads == writes == "text" and (quick := _text_only(figures, service_tier)) is not None:
+        return quick
     usage = Usage(service_tier=tier(service_tier))
     _take_input(usage, figures, reads)
     _take_output(usage, figures, writes)
     if figures.seconds is not None and 0 < figures.seconds < math.inf:
         usage.audio_seconds = math.ceil(figures.seconds)
     return usage
+
+
+def _text_only(figures: Figures, service_tier: Any) -> Usage | None:
+    """The usage of a chat about text, which is most of what there is; None if it is not of that kind."""
+    total, output = figures.prompt_tokens, figures.completion_tokens
+    read, wrote = figures.prompt_tokens_details, figures.completion_tokens_details
+    if total is None or output is None or read is None or wrote is None or figures.seconds is not None:
+        return None
+    if read.audio_tokens or read.image_tokens or read.cache_write_tokens or read.cached_tokens_details is not None:
+        return None
+    if wrote.audio_tokens or wrote.image_tokens or wrote.reasoning_tokens:
+        return None
+    cached = read.cached_tokens or figures.prompt_cache_hit_tokens or figures.cached_tokens or 0
+    cached = min(total, cached)
+    return Usage(total - cached, cached, 0, 0, output, service_tier=tier(service_tier))
 
 
 def _take_input(usage: Usage, figures: Figures, reads: Kind) -> None:
