@@ -1,6 +1,7 @@
 # One verb per thing to do. Everything lives in .venv; nothing but make and Python 3.11 or later is needed.
 #
 #   make run          the gateway on http://127.0.0.1:8080 with the built-in demo provider
+#   make install      what it needs, into .venv: then .venv/bin/penstock is the program
 #   make test         every test, on every core
 #   make check        format, lint, types, import contracts
 #   make docs         links, code blocks and reference tables of the documentation
@@ -21,10 +22,13 @@ COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --g
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check docs bench bench-peers format lock
+.PHONY: run install test check docs bench bench-peers format lock
 
 run: $(VENV)/.run
 	@$(BIN)/penstock serve --demo
+
+install: $(VENV)/.run
+	@$(BIN)/penstock version
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n auto

@@ -43,7 +43,7 @@ _log = logging.getLogger("penstock.app")
 
 
 class Parts:
-    """Everything one process is made of. Made without input or output; `running` starts and stops it."""
+    """Everything one process is made of. Made without a loop, database or network; `running` starts and stops it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -147,7 +147,9 @@ class Parts:
             at = await schema.current(self.database)
         except DatabaseAway as exc:
             return f"the database is away: {exc}"
-        return None if at == schema.head() else "the database is not migrated"
+        if at is None:
+            return "the database is gone"
+        return None if at == schema.head() else f"the database is at migration {at}, not {schema.head()}"
 
     async def books_ready(self) -> str | None:
         """Readiness: charges can be made durable."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -53,7 +54,7 @@ def serve(settings: Settings) -> int:
     """
     configure_logs(settings)
     allow_files(settings)
-    _check(settings)
+    check(settings)
     with listen(settings.host, settings.port) as listener:
         token = asyncio.run(prepare(settings))
         greeting = hello(settings, listener.getsockname()[1], token)
@@ -83,8 +84,13 @@ def allow_files(settings: Settings) -> None:
         _log.warning("only %d files may be open, enough for some %d clients at once", allowed, max(0, allowed - FILES_BESIDE) // 2)
 
 
-def _check(settings: Settings) -> None:
-    """Find what is wrong with credentials and base URLs before anything has been made."""
+def check(settings: Settings) -> None:
+    """Raise SettingsError for credentials, base URLs and a CA file that cannot be used, before anything has been made."""
+    here = {settings.host, "127.0.0.1", "localhost", "::1"}
+    for name, url in (("OPENAI_BASE_URL", settings.openai_base_url), ("ANTHROPIC_BASE_URL", settings.anthropic_base_url)):
+        parts = urlsplit(url)
+        if parts.port == settings.port and parts.hostname in here:
+            raise SettingsError([f"{name}: {url} is this gateway itself; set it only where programs run that use the gateway"])
     try:
         channels_from(settings, Pulse(1), None)
     except ValueError as wrong:

@@ -185,8 +185,13 @@ def request(line: str, *headers: str, body: bytes | None = None) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
 
+def bearer(key: str) -> str:
+    """The header line with a key in it."""
+    return f"authorization: Bearer {key}"
+
+
 def chat(key: str, *headers: str, model: str = "demo", stream: bool = False, **more: object) -> bytes:
     """A good chat request."""
     asked = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": stream} | more
     kind = "content-type: application/json"
-    return request("POST /v1/chat/completions", f"authorization: Bearer {key}", kind, *headers, body=json.dumps(asked).encode())
+    return request("POST /v1/chat/completions", bearer(key), kind, *headers, body=json.dumps(asked).encode())

@@ -18,9 +18,3 @@ def test_sorted_by_time() -> None:
 
 def test_unique_within_a_millisecond() -> None:
     assert len({ids.new_id("req", 5) for _ in range(10_000)}) == 10_000
-
-
-def test_a_forked_process_gets_a_suffix_of_its_own() -> None:
-    parent = ids.new_id("req", 7)
-    ids.reseed()
-    assert ids.new_id("req", 7)[-10:] != parent[-10:]

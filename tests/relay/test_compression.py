@@ -139,7 +139,8 @@ def test_members_and_frames_follow_each_other():
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize(
-    ("encoding", "one"), [(b"gzip", gzip.compress(b"", mtime=0)), (b"zstd", zstandard.compress(b"")), (b"zstd", b"\x50\x2a\x4d\x18\x00\x00\x00\x00")]
+    ("encoding", "one"),
+    [(b"gzip", gzip.compress(b"", mtime=0)), (b"zstd", zstandard.compress(b"")), (b"zstd", b"\x50\x2a\x4d\x18\x00\x00\x00\x00")],
 )
 def test_there_may_not_be_any_number_of_them(encoding, one):
     assert expand_strictly(one * FRAMES_LIMIT, encoding, 10) == b""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from fake_ends import parts_of, unchunked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_ends import Rig, parts_of, unchunked
 from penstock.relay import events as module
 from penstock.relay.events import HELD_LIMIT, PARTIAL_LIMIT, Events, end_of_events
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
@@ -114,8 +114,6 @@ def test_exactly_the_providers_bytes_less_what_is_hidden_and_held(rig_of_module,
 
 @pytest.fixture(scope="module")
 def rig_of_module(tmp_path_factory):
-    from fake_ends import Rig  # noqa: PLC0415
-
     return Rig(tmp_path_factory.mktemp("events"))
 
 
@@ -183,9 +181,8 @@ def test_a_last_event_without_its_blank_line_is_held(stream):
 
 
 def test_where_events_end():
-    assert [end_of_events(data) for data in (b"", b"a", b"a\n", b"a\n\n", b"a\r\n\r\n", b"a\n\nb", b"a\n\r\nb\n\nc", b"a\n\nb\r\n\r\n")] == [
-        0, 0, 0, 3, 5, 3, 7, 8,
-    ]  # fmt: skip
+    wanted = {b"": 0, b"a": 0, b"a\n": 0, b"a\n\n": 3, b"a\r\n\r\n": 5, b"a\n\nb": 3, b"a\n\r\nb\n\nc": 7, b"a\n\nb\r\n\r\n": 8}
+    assert {data: end_of_events(data) for data in wanted} == wanted
 
 
 # long events and long tails
@@ -194,10 +191,10 @@ def test_where_events_end():
 def test_a_very_long_event_leaves_before_it_is_whole(stream):
     long = stream()
     long.says(said(), said())
-    event = b'data: {"choices":[{"delta":{"content":"' + b"x" * (PARTIAL_LIMIT + 5) + b'"}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\n'
-    places = [*range(0, len(event), 100_000), len(event)]
-    for begin, end in zip(places, places[1:], strict=False):
-        long.says(event[begin:end])
+    event = b'data: {"choices":[{"delta":{"content":"' + b"x" * (PARTIAL_LIMIT + 5)
+    event += b'"}}],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\n'
+    for at in range(0, len(event), 100_000):
+        long.says(event[at : at + 100_000])
     assert long.heard == said() * 2 + event
     long.says(done())
     assert long.heard == said() * 2 + event

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 
 import pytest
-from fake_ends import CHAT, KEY, Rig, answer, ask, parts_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fake_ends import CHAT, KEY, Rig, answer, ask, parts_of
 from penstock.relay.edge import STRANGERS
 from penstock.relay.known import HEAD_LIMIT, remember
 
@@ -59,8 +60,8 @@ def test_a_head_with_more_bytes_is_not(known, at, more):
     changed = HEAD[:at] + more + HEAD[at:]
     body = known.body(changed + CHAT)
     if body is not None:  # zeros before the digits mean the same to the parser
-        assert changed[: DIGITS.start] == HEAD[: DIGITS.start] and int(changed[DIGITS.start : changed.index(b"\r", DIGITS.start)]) == len(CHAT)
-        assert body == CHAT
+        digits = changed[DIGITS.start : changed.index(b"\r", DIGITS.start)]
+        assert changed[: DIGITS.start] == HEAD[: DIGITS.start] and int(digits) == len(CHAT) and body == CHAT
 
 
 @given(at=st.integers(0, len(HEAD) - 1), less=st.integers(1, 50))
@@ -75,10 +76,9 @@ def test_only_digits_that_say_how_long_the_body_is_are_a_length(known, digits):
     assert body == (CHAT if written.isdigit() and int(written) == len(CHAT) and len(written) <= 6 else None)
 
 
-@pytest.mark.parametrize("length", [b"%d, %d", b"+%d%b", b" %d%b", b"%d %b", b"%d\t%b", b"%d\r\ncontent-length: %d", b"%d\r\ntransfer-encoding: chunked%b"])
+@pytest.mark.parametrize("length", ["N, N", "+N", " N", "N ", "N\t", "N\r\ncontent-length: N", "N\r\ntransfer-encoding: chunked"])
 def test_every_other_way_to_write_a_length_is_left_to_the_parser(known, length):
-    size = len(CHAT)
-    written = length.replace(b"%b", b"") % ((size,) * length.count(b"%d"))
+    written = length.replace("N", str(len(CHAT))).encode()
     assert known.body(HEAD[: DIGITS.start] + written + HEAD[DIGITS.stop :] + CHAT) is None
 
 
@@ -122,7 +122,7 @@ NOT_REMEMBERED = {
     "a form": [ask(FORM).replace(b"content-type: application/json\r\n", b"")],
     "an empty form": [ask(FORM, body=b"").replace(b"content-type: application/json\r\n", b"")],
     "an empty upload": [ask(body=b"").replace(b"application/json", b"application/octet-stream")],
-    "a compressed body": [ask(b"content-encoding: gzip", body=b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00")],
+    "a compressed body": [ask(b"content-encoding: gzip", body=gzip.compress(CHAT))],
     "a long head": [ask(b"x-odd: " + b"x" * HEAD_LIMIT)],
     "a length with blanks behind it": [ask().replace(b"\r\n\r\n", b" \r\n\r\n")],
     "an offer of another protocol": [ask(b"connection: upgrade, http2-settings", b"upgrade: h2c", b"http2-settings: AAMAAABkAAQAAP__")],
@@ -267,7 +267,7 @@ async def test_a_known_head_behind_the_control_plane_is_left_to_another_connecti
     client.hears()
     client.says(b"GET /healthz HTTP/1.1\r\nhost: gateway\r\n\r\n", ask())
     async with asyncio.timeout(5):
-        while live.state.tasks:
+        while live.state.tasks:  # noqa: ASYNC110  uvicorn's, nothing tells
             await asyncio.sleep(0)
     status, headers, body = parts_of(client.hears())
     assert (status, headers[b"connection"], body) == (200, b"close", b'{"alive":true}')

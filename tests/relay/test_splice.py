@@ -6,10 +6,10 @@ import gzip
 import json
 
 import pytest
-from fake_ends import USAGE, answer, parts_of, unchunked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_ends import USAGE, Rig, answer, parts_of, unchunked
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.splice import GATHERED_LIMIT, TAIL_LIMIT, Plain, refusal
 from penstock.upstream.client.connection import UpstreamError
@@ -42,7 +42,7 @@ class Answered:
 
 @pytest.fixture
 def answered(rig):
-    return lambda head=answer(), **options: Answered(rig, head, **options)
+    return lambda head=b"", **options: Answered(rig, head or answer(), **options)
 
 
 # gathered
@@ -74,8 +74,6 @@ def test_however_it_comes_it_leaves_as_one(rig_of_module, cuts, chunked):
 
 @pytest.fixture(scope="module")
 def rig_of_module(tmp_path_factory):
-    from fake_ends import Rig  # noqa: PLC0415
-
     return Rig(tmp_path_factory.mktemp("splice"))
 
 

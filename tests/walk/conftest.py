@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fake_answers import answer
+from fake_answers import answer, chunked
 from fake_provider import FakeProvider
 from live_gateway import LiveGateway
 from loop_thread import LoopThread
-from raw_client import RawClient
+from raw_client import Answer, RawClient, bearer, request
 from stage import Stage
 
 
@@ -75,9 +75,7 @@ def vendor_gateway(make_vendor_gateway: Callable[..., LiveGateway]) -> LiveGatew
 
 
 @pytest.fixture(scope="module")
-def make_stage(
-    make_gateway: Callable[..., LiveGateway], module_vendor: FakeProvider, loop_thread: LoopThread
-) -> Callable[..., Stage]:
+def make_stage(make_gateway: Callable[..., LiveGateway], module_vendor: FakeProvider, loop_thread: LoopThread) -> Callable[..., Stage]:
     """Starts a gateway with the given settings whose OpenAI and Anthropic are the module's scripted provider."""
     urls = {"openai_base_url": f"{module_vendor.url}/v1", "anthropic_base_url": module_vendor.url}
     keys = {"openai_api_key": "sk-openai", "anthropic_api_key": "sk-anthropic"}
@@ -118,3 +116,19 @@ def dial() -> Iterator[Callable[..., RawClient]]:
     """Connects to a gateway; the connections close after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda gateway, **options: stack.enter_context(RawClient(gateway.port, **options))
+
+
+@pytest.fixture
+def post(vendor_gateway: LiveGateway, dial: Callable[..., RawClient]) -> Callable[..., Answer]:
+    """Posts a body, as a whole and in chunks, on one connection; the answers, which are alike."""
+
+    def send(path: str, body: bytes, *headers: str, gateway: LiveGateway = vendor_gateway) -> Answer:
+        client = dial(gateway)
+        whole = client.ask(request(f"POST {path}", bearer(gateway.key), *headers, body=body))
+        half = len(body) // 2
+        framed = chunked(*filter(None, (body[:half], body[half:])))
+        split = client.ask(request(f"POST {path}", bearer(gateway.key), *headers, "transfer-encoding: chunked") + framed)
+        assert (whole.status, whole.closes) == (split.status, split.closes)
+        return whole
+
+    return send

@@ -12,7 +12,7 @@ import pytest
 from fake_answers import CHAT_USAGE, SSE, chat_answer, chat_events, chunk, head, messages_events, responses_events
 from fake_answers import answer as said
 from fake_provider import close, flood, hang, silent_port
-from raw_client import RawClient, chat, request
+from raw_client import RawClient, bearer, chat, request
 
 LEAVING = {"closes": RawClient.close, "resets": RawClient.reset, "half-closes": RawClient.half_close}
 JSON = "content-type: application/json"
@@ -79,12 +79,13 @@ def test_while_sending_the_head(vendor_gateway, vendor, dial, leave, aftermath, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "size"), [(JSON, 1000), (JSON, 1_000_000), ("content-type: text/plain", 1000), ("content-type: multipart/form-data; boundary=x", 1000)]
+    ("kind", "size"),
+    [(JSON, 1000), (JSON, 1_000_000), ("content-type: text/plain", 1000), ("content-type: multipart/form-data; boundary=x", 1000)],
 )
 @pytest.mark.parametrize("framing", ["content-length: SIZE", "transfer-encoding: chunked"])
 def test_while_sending_a_body_that_is_held(vendor_gateway, vendor, dial, leave, aftermath, kind, size, framing):
     path = "audio/transcriptions" if "multipart" in kind else "chat/completions"
-    asked = request(f"POST /v1/{path}", f"authorization: Bearer {vendor_gateway.key}", kind, framing.replace("SIZE", str(size)))
+    asked = request(f"POST /v1/{path}", bearer(vendor_gateway.key), kind, framing.replace("SIZE", str(size)))
     client = dial(vendor_gateway).send(asked + b'10\r\n{"model":"m",    ')
     leave(client)
     assert aftermath(holds=0) == []
@@ -108,18 +109,19 @@ def test_while_a_connection_to_the_provider_is_made(make_gateway, dial, leave):
         assert gateway.plane.purse.released == 1
 
 
-def test_in_the_instant_in_which_the_provider_is_reached(vendor_gateway, vendor, dial, until_hung_up):
-    vendor.always(said(chat_answer()), close)
+def test_in_the_instant_in_which_the_provider_is_reached(make_gateway, remote_provider, dial):
+    gateway = make_gateway(openai_api_key="sk-vendor", openai_base_url=f"{remote_provider.url}/v1")
+    remote_provider.always(said(chat_answer()), close)
     for number in range(300):
-        client = dial(vendor_gateway).send(chat(vendor_gateway.key))
+        client = dial(gateway).send(chat(gateway.key))
         time.sleep(number % 30 / 20_000)
         client.reset()
-    until_noticed(vendor_gateway)
-    until_hung_up()
+    until_noticed(gateway)
+    gateway.check_quiet(within_s=1)
 
 
 def test_while_sending_an_upload(vendor_gateway, vendor, dial, loop_thread, leave, aftermath):
-    asked = request("POST /v1/things", f"authorization: Bearer {vendor_gateway.key}", "content-type: text/plain", "content-length: 1000")
+    asked = request("POST /v1/things", bearer(vendor_gateway.key), "content-type: text/plain", "content-length: 1000")
     client = dial(vendor_gateway).send(asked + b"hello")
     loop_thread.run(vendor.until(lambda: bool(vendor.requests)))
     leave(client)
@@ -128,10 +130,11 @@ def test_while_sending_an_upload(vendor_gateway, vendor, dial, loop_thread, leav
 
 
 def test_while_sending_a_sound(vendor_gateway, vendor, dial, loop_thread, leave, aftermath):
-    body = b'--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    model = b'--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
+    file = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
     kind = "content-type: multipart/form-data; boundary=x"
-    asked = request("POST /v1/audio/transcriptions", f"authorization: Bearer {vendor_gateway.key}", kind, "content-length: 10000000")
-    client = dial(vendor_gateway).send(asked + body + bytes(300_000))
+    asked = request("POST /v1/audio/transcriptions", bearer(vendor_gateway.key), kind, "content-length: 10000000")
+    client = dial(vendor_gateway).send(asked + model + file + bytes(300_000))
     loop_thread.run(vendor.until(lambda: bool(vendor.requests)))
     leave(client)
     assert aftermath() == [], "the provider never had the whole request"
@@ -155,7 +158,7 @@ def test_while_waiting_for_the_head(vendor_gateway, vendor, dial, loop_thread, l
 
 def test_while_waiting_for_the_head_of_what_costs_nothing(vendor_gateway, vendor, dial, loop_thread, leave, aftermath):
     vendor.script(hang)
-    client = dial(vendor_gateway).send(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}"))
+    client = dial(vendor_gateway).send(request("GET /v1/models", bearer(vendor_gateway.key)))
     loop_thread.run(vendor.until_requests(1))
     leave(client)
     assert aftermath() == []
@@ -198,7 +201,7 @@ def test_in_the_middle_of_an_event(vendor_gateway, vendor, dial, leave, aftermat
 def test_in_the_middle_of_a_sound(vendor_gateway, vendor, dial, leave, aftermath):
     vendor.script(head(200, "transfer-encoding: chunked", kind="audio/mpeg"), chunk(b"\xff" * 50_000), chunk(b"\xff" * 50_000), hang)
     body = b'{"model":"tts-1","input":"Hello there!","voice":"alloy"}'
-    client = dial(vendor_gateway).send(request("POST /v1/audio/speech", f"authorization: Bearer {vendor_gateway.key}", JSON, body=body))
+    client = dial(vendor_gateway).send(request("POST /v1/audio/speech", bearer(vendor_gateway.key), JSON, body=body))
     client.until(b"\r\n\r\n")
     leave(client)
     (row,) = aftermath(charges=1)

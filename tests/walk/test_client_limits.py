@@ -9,7 +9,7 @@ import pytest
 
 from fake_answers import SSE, chat_events, chunk, chunked, head
 from fake_provider import Received, flood, silent_port
-from raw_client import chat, request
+from raw_client import bearer, chat, request
 
 PIECE = b"data: " + b"x" * 8000 + b"\n\n"
 
@@ -45,7 +45,9 @@ def dribble(client, data, pause_s=0.05):
 # slow to send
 
 
-@pytest.mark.parametrize("sent", [b"G", b"GET /v1/mod", b"GET /v1/models HTTP/1.1\r\nhost: a\r\nauthor", b"GET /healthz HTTP/1.1\r\nhost: a\r\n"])
+@pytest.mark.parametrize(
+    "sent", [b"G", b"GET /v1/mod", b"GET /v1/models HTTP/1.1\r\nhost: a\r\nauthor", b"GET /healthz HTTP/1.1\r\nhost: a\r\n"]
+)
 def test_a_head_that_stops(hasty, dial, sent):
     refused(dial(hasty).send(sent), 408, "request_timeout")
 
@@ -58,13 +60,13 @@ def test_a_head_that_dribbles(hasty, dial):
 
 @pytest.mark.parametrize("size", [50, 100_000])
 def test_a_body_that_stops(hasty, vendor, dial, size):
-    start = request("POST /v1/chat/completions", f"authorization: Bearer {hasty.key}", f"content-length: {size}")
+    start = request("POST /v1/chat/completions", bearer(hasty.key), f"content-length: {size}")
     refused(dial(hasty).send(start + b'{"model":'), 408, "request_timeout")
     assert vendor.requests == []
 
 
 def test_a_small_body_that_dribbles(hasty, vendor, dial):
-    client = dial(hasty).send(request("POST /v1/chat/completions", f"authorization: Bearer {hasty.key}", "content-length: 1000"))
+    client = dial(hasty).send(request("POST /v1/chat/completions", bearer(hasty.key), "content-length: 1000"))
     dribble(client, b" " * 900)
     refused(client, 408, "request_timeout")
     assert vendor.requests == []
@@ -73,7 +75,7 @@ def test_a_small_body_that_dribbles(hasty, vendor, dial):
 @pytest.mark.parametrize("framing", ["content-length: 100000", "transfer-encoding: chunked"])
 def test_an_upload_that_stops(hasty, vendor, dial, until_hung_up, framing):
     before = len(hasty.charges())
-    start = request("POST /v1/things", f"authorization: Bearer {hasty.key}", "content-type: text/plain", framing)
+    start = request("POST /v1/things", bearer(hasty.key), "content-type: text/plain", framing)
     client = dial(hasty).send(start + b"5\r\nhello\r\n")
     refused(client, 408, "request_timeout")
     until_hung_up()
@@ -84,7 +86,7 @@ def test_an_upload_that_stops(hasty, vendor, dial, until_hung_up, framing):
 def test_an_upload_that_stops_before_the_provider_is_reached(make_gateway, dial):
     with silent_port() as port:
         gateway = make_gateway(openai_api_key="sk-vendor", openai_base_url=f"http://127.0.0.1:{port}/v1", client_body_s=0.4, connect_s=30)
-        start = request("POST /v1/things", f"authorization: Bearer {gateway.key}", "content-type: text/plain", "content-length: 100")
+        start = request("POST /v1/things", bearer(gateway.key), "content-type: text/plain", "content-length: 100")
         refused(dial(gateway).send(start + b"hello"), 408, "request_timeout")
         gateway.check_quiet(within_s=1)
 
@@ -111,7 +113,7 @@ def test_a_client_that_waits_for_its_answer_is_not_idle(hasty, vendor, dial):
 @pytest.mark.parametrize("headers", [["x-odd: " + "a" * 2100], [f"x-{number}: a" for number in range(400)], ["x-" + "a" * 3000 + ": 1"]])
 @pytest.mark.parametrize("cuts", [[], [10], [-10], [30, 2000], range(100, 2100, 100)])
 def test_too_long_headers(narrow, vendor, dial, headers, cuts):
-    data = request("GET /v1/models", f"authorization: Bearer {narrow.key}", *headers)
+    data = request("GET /v1/models", bearer(narrow.key), *headers)
     client = dial(narrow)
     for start, end in itertools.pairwise([0, *[cut % len(data) for cut in cuts], len(data)]):
         client.send(data[start:end])
@@ -121,7 +123,7 @@ def test_too_long_headers(narrow, vendor, dial, headers, cuts):
 
 
 def test_headers_up_to_the_limit(narrow, vendor, dial):
-    assert dial(narrow).ask(request("GET /v1/models", f"authorization: Bearer {narrow.key}", "x-odd: " + "a" * 1800)).status == 200
+    assert dial(narrow).ask(request("GET /v1/models", bearer(narrow.key), "x-odd: " + "a" * 1800)).status == 200
     assert vendor.requests[0].header("x-odd") == b"a" * 1800
 
 
@@ -133,7 +135,7 @@ def test_headers_without_end(narrow, dial):
 
 @pytest.mark.parametrize("size", [50, 100_000])
 def test_a_too_long_url(narrow, vendor, dial, size):
-    data = request("GET /v1/" + "a" * 600, f"authorization: Bearer {narrow.key}")
+    data = request("GET /v1/" + "a" * 600, bearer(narrow.key))
     client = dial(narrow)
     for at in range(0, len(data), size):
         client.send(data[at : at + size])
@@ -142,21 +144,21 @@ def test_a_too_long_url(narrow, vendor, dial, size):
 
 
 def test_a_too_large_body_is_refused_before_it_is_sent(narrow, vendor, dial):
-    start = request("POST /v1/chat/completions", f"authorization: Bearer {narrow.key}", "content-length: 200001")
+    start = request("POST /v1/chat/completions", bearer(narrow.key), "content-length: 200001")
     refused(dial(narrow).send(start), 413, "body_too_large")
     assert vendor.requests == []
 
 
 @pytest.mark.parametrize("size", [3_000_000, 20_000_000])
 def test_a_client_that_sends_all_of_a_too_large_body_still_reads_the_refusal(narrow, dial, size):
-    start = request("POST /v1/chat/completions", f"authorization: Bearer {narrow.key}", f"content-length: {size}")
+    start = request("POST /v1/chat/completions", bearer(narrow.key), f"content-length: {size}")
     refused(dial(narrow).send(start + bytes(size)), 413, "body_too_large")
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("path", ["chat/completions", "things", "audio/transcriptions"])
 def test_a_too_large_body_in_chunks(narrow, vendor, dial, until_hung_up, kind, path):
-    start = request(f"POST /v1/{path}", f"authorization: Bearer {narrow.key}", f"content-type: {kind}", "transfer-encoding: chunked")
+    start = request(f"POST /v1/{path}", bearer(narrow.key), f"content-type: {kind}", "transfer-encoding: chunked")
     client = dial(narrow).send(start, *[chunk(b" " * 50_000)] * 4, chunk(b" "))
     refused(client, 413, "body_too_large")
     until_hung_up()
@@ -226,7 +228,7 @@ def test_a_client_that_does_not_read_holds_the_provider_back(vendor_gateway, ven
     body = b"".join(iter(client.chunk, b"")) if answer.header("content-length") is None else client.exactly(4000 * len(PIECE))
     assert body == PIECE * 4000
     vendor_gateway.check_quiet()
-    assert client.ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}")).status == 200
+    assert client.ask(request("GET /v1/models", bearer(vendor_gateway.key))).status == 200
 
 
 def wait(true, within_s=5):

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from fake_answers import answer as said
-from fake_answers import chat_answer, chat_events, messages_events, stream
-from raw_client import chat, request
+from fake_answers import chat_answer, chat_events, stream
+from raw_client import bearer, chat, request
 
 ORIGIN = "origin: https://app.example"
 BODY = b'{"model":"m","max_tokens":5,"messages":[]}'
@@ -20,13 +20,23 @@ JSON = "content-type: application/json"
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/chat/completions", "/chat/completions", "//v1/chat/completions", "/v1//chat///completions", "/v1/v1/chat/completions"]
-    + ["/v1/chat/completions/", "/v1/v1//v1/chat/completions//", "//chat/completions/?", "/v1/chat/completions#x", "/v1/chat%2Fcompletions"],
+    [
+        "/v1/chat/completions",
+        "/chat/completions",
+        "//v1/chat/completions",
+        "/v1//chat///completions",
+        "/v1/v1/chat/completions",
+        "/v1/chat/completions/",
+        "/v1/v1//v1/chat/completions//",
+        "//chat/completions/?",
+        "/v1/chat/completions#x",
+        "/v1/chat%2Fcompletions",
+    ],
 )
 def test_every_spelling_of_a_path_is_metered_alike(vendor_gateway, vendor, dial, path):
     before = len(vendor_gateway.charges())
     vendor.script(said(chat_answer()))
-    answer = dial(vendor_gateway).ask(request(f"POST {path}", f"authorization: Bearer {vendor_gateway.key}", JSON, body=BODY))
+    answer = dial(vendor_gateway).ask(request(f"POST {path}", bearer(vendor_gateway.key), JSON, body=BODY))
     assert (answer.status, answer.json["object"]) == (200, "chat.completion")
     assert vendor.requests[0].target == "/v1/chat/completions"
     assert [(row["wire"], row["model"]) for row in vendor_gateway.charges(before + 1)[before:]] == [("chat", "m")]
@@ -42,19 +52,39 @@ def test_messages_too(vendor_gateway, vendor, dial, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/../admin", "/v1/./chat", "/v1/..", "/v1/files/..", "/v1/%2e%2e/admin", "/v1/.%2E/admin", "/v1/files/..%2fadmin", "/v1/files/%2e%2e%5cadmin"]
-    + ["/v1/files/..\\admin", "/../v1/models", "/v1/models\\", "/v1/a%00b"],
+    [
+        "/v1/../admin",
+        "/v1/./chat",
+        "/v1/..",
+        "/v1/files/..",
+        "/v1/%2e%2e/admin",
+        "/v1/.%2E/admin",
+        "/v1/files/..%2fadmin",
+        "/v1/files/%2e%2e%5cadmin",
+        "/v1/files/..\\admin",
+        "/../v1/models",
+        "/v1/models\\",
+        "/v1/a%00b",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_dot_segments_and_the_like_are_refused(vendor_gateway, vendor, dial, path, method):
-    answer = dial(vendor_gateway).ask(request(f"{method} {path}", f"authorization: Bearer {vendor_gateway.key}", body=b"{}"))
+    answer = dial(vendor_gateway).ask(request(f"{method} {path}", bearer(vendor_gateway.key), body=b"{}"))
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert vendor.requests == []
 
 
 def test_names_with_dots_are_names(vendor_gateway, vendor, dial):
-    key = f"authorization: Bearer {vendor_gateway.key}"
-    for path in ("/v1/files/a..b", "/v1/models/gpt-4.1", "/v1/files/...", "/v1/files/%E2%82%AC.txt", "/v1/models/a%2Fb", "/v2/things", "/v1"):
+    key = bearer(vendor_gateway.key)
+    for path in (
+        "/v1/files/a..b",
+        "/v1/models/gpt-4.1",
+        "/v1/files/...",
+        "/v1/files/%E2%82%AC.txt",
+        "/v1/models/a%2Fb",
+        "/v2/things",
+        "/v1",
+    ):
         assert dial(vendor_gateway).ask(request(f"GET {path}", key)).status == 200
         assert vendor.requests[-1].target == path
 
@@ -62,7 +92,7 @@ def test_names_with_dots_are_names(vendor_gateway, vendor, dial):
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "QUERY"])
 @pytest.mark.parametrize("body", [None, b"", b"{}"])
 def test_any_method_passes(vendor_gateway, vendor, dial, method, body):
-    answer = dial(vendor_gateway).ask(request(f"{method} /v1/things/1?a=b&c=%20d", f"authorization: Bearer {vendor_gateway.key}", body=body))
+    answer = dial(vendor_gateway).ask(request(f"{method} /v1/things/1?a=b&c=%20d", bearer(vendor_gateway.key), body=body))
     assert answer.status == 200
     (received,) = vendor.requests
     assert (received.method, received.target, received.body) == (method, "/v1/things/1?a=b&c=%20d", body or b"")
@@ -70,7 +100,7 @@ def test_any_method_passes(vendor_gateway, vendor, dial, method, body):
 
 def test_paths_that_are_nobodys(gateway, dial):
     client = dial(gateway)
-    assert client.ask(request("GET /nothing/here", f"authorization: Bearer {gateway.key}")).status == 404
+    assert client.ask(request("GET /nothing/here", bearer(gateway.key))).status == 404
     assert client.ask(request("GET /healthz")).status == 200
 
 
@@ -133,7 +163,10 @@ def test_a_key_in_the_query_of_an_upload(vendor_gateway, vendor, dial):
     assert (vendor.requests[0].target, vendor.requests[0].body) == ("/v1/things?a=b", b"hello")
 
 
-@pytest.mark.parametrize("headers", [[], ["authorization: "], ["authorization: Basic c2s6"], ["x-other: KEY"], ["authorization: Bearer sk-stranger", "api-key: x"]])
+@pytest.mark.parametrize(
+    "headers",
+    [[], ["authorization: "], ["authorization: Basic c2s6"], ["x-other: KEY"], ["authorization: Bearer sk-stranger", "api-key: x"]],
+)
 def test_without_a_key_nothing_is_sent(vendor_gateway, vendor, dial, headers):
     headers = [header.replace("KEY", vendor_gateway.key) for header in headers]
     client = dial(vendor_gateway)
@@ -208,115 +241,6 @@ def test_without_an_origin_there_are_no_cors_headers(vendor_gateway, vendor, dia
     assert not [name for name, _ in answer.headers if name.startswith("access-control-")]
 
 
-# HTTP
-
-
-def test_http_1_0(vendor_gateway, vendor, dial):
-    vendor.script(stream(*chat_events())).script(stream(*messages_events())).script(said(chat_answer()))
-    streamed = dial(vendor_gateway).ask(chat(vendor_gateway.key, stream=True).replace(b"HTTP/1.1", b"HTTP/1.0"))
-    assert (streamed.status, streamed.closes, streamed.header("transfer-encoding")) == (200, True, None)
-    assert streamed.body.endswith(b"data: [DONE]\n\n")
-    asked = request("POST /v1/messages", f"x-api-key: {vendor_gateway.key}", JSON, "connection: keep-alive", body=BODY)
-    assert dial(vendor_gateway).ask(asked.replace(b"HTTP/1.1", b"HTTP/1.0")).body.count(b"message_stop") == 2
-    client = dial(vendor_gateway)
-    assert client.ask(chat(vendor_gateway.key).replace(b"HTTP/1.1", b"HTTP/1.0")).json["object"] == "chat.completion"
-    assert client.rest() == b""
-
-
-def test_head(vendor_gateway, vendor, dial):
-    vendor.script(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n")
-    client = dial(vendor_gateway)
-    asked = request("HEAD /v1/models", f"authorization: Bearer {vendor_gateway.key}")
-    answer = client.ask(asked, to_head=True)
-    assert (answer.status, answer.header("content-length")) == (200, "500")
-    refused = client.ask(request("HEAD /v1/models", "authorization: Bearer sk-stranger"), to_head=True)
-    assert (refused.status, refused.closes) == (401, False)
-    assert client.ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}")).status == 200
-
-
-@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
-@pytest.mark.parametrize("framing", ["content-length: 42", "transfer-encoding: chunked"])
-def test_expect_is_answered_when_the_body_is_wanted(vendor_gateway, vendor, dial, kind, framing):
-    key = f"authorization: Bearer {vendor_gateway.key}"
-    client = dial(vendor_gateway).send(request("POST /v1/chat/completions", key, f"content-type: {kind}", framing, "expect: 100-continue"))
-    assert client.answer().status == 100
-    assert vendor.requests == []
-    assert len(BODY) == 42
-    answer = client.ask(BODY if framing.startswith("content") else b"2a\r\n%b\r\n0\r\n\r\n" % BODY)
-    assert (answer.status, answer.closes) == (200, False)
-    assert vendor.requests[0].body == BODY
-    assert vendor.requests[0].header("expect") is None
-    assert client.ask(chat(vendor_gateway.key)).status == 200
-
-
-@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
-@pytest.mark.parametrize(("key", "length", "status"), [("sk-stranger", 42, 401), ("KEY", 100_000_000, 413), ("sk-stranger", 100_000_000, 413)])
-def test_expect_is_refused_before_the_body(vendor_gateway, vendor, dial, kind, key, length, status):
-    head = [f"authorization: Bearer {key.replace('KEY', vendor_gateway.key)}", f"content-type: {kind}", "expect: 100-Continue"]
-    client = dial(vendor_gateway).send(request("POST /v1/audio/transcriptions", *head, f"content-length: {length}"))
-    answer = client.answer()
-    assert (answer.status, answer.closes) == (status, True)
-    assert client.rest() == b""
-    assert vendor.requests == []
-
-
-def test_expect_of_a_client_that_does_not_wait(vendor_gateway, vendor, dial):
-    client = dial(vendor_gateway).send(chat(vendor_gateway.key, "expect: 100-continue") + chat(vendor_gateway.key))
-    answers = [client.answer().status for _ in range(2)]
-    assert answers in ([100, 200], [200, 200])
-    assert client.answer().status == 200 if answers[0] == 100 else True
-
-
-def test_expect_without_a_body(vendor_gateway, vendor, dial):
-    assert dial(vendor_gateway).ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}", "expect: 100-continue")).status == 200
-
-
-# upgrades
-
-H2C = ["connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAAP__"]
-WEBSOCKET = ["connection: Upgrade", "upgrade: WebSocket", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version: 13"]
-
-
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/things"])
-@pytest.mark.parametrize("body", [BODY, BODY.ljust(200_000)])
-def test_an_offer_of_http_2_is_not_taken_up(vendor_gateway, vendor, dial, path, body):
-    asked = request(f"POST {path}", f"authorization: Bearer {vendor_gateway.key}", JSON, *H2C, body=body)
-    client = dial(vendor_gateway).send(asked + asked)
-    for _ in range(2):
-        answer = client.answer()
-        assert (answer.status, answer.closes) == (200, False)
-    assert client.ask(asked[:50], asked[50:]).status == 200
-    assert [received.body for received in vendor.requests] == [body] * 3
-    assert not {"upgrade", "http2-settings", "connection"} & set(vendor.requests[0].names())
-    assert client.ask(asked.replace(b"Upgrade,", b"close, Upgrade,")).closes
-    assert client.rest() == b""
-
-
-def test_an_offer_of_http_2_without_a_body(vendor_gateway, vendor, dial):
-    assert dial(vendor_gateway).ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}", *H2C)).status == 200
-    client = dial(vendor_gateway)
-    answer = client.ask(request("GET /healthz", *H2C) + request("GET /healthz"))
-    assert answer.json == {"alive": True}
-    assert client.answer().json == {"alive": True}
-
-
-@pytest.mark.parametrize("key", ["KEY", "sk-stranger"])
-def test_responses_over_websocket_are_refused_at_once(vendor_gateway, vendor, dial, key):
-    client = dial(vendor_gateway).send(request("GET /v1/responses", f"authorization: Bearer {key.replace('KEY', vendor_gateway.key)}", *WEBSOCKET))
-    answer = client.answer()
-    assert (answer.status, answer.code, answer.closes) == (426, "upgrade_required", True)
-    assert client.rest() == b""
-    assert vendor.requests == []
-
-
-def test_a_websocket_elsewhere_is_a_plain_request(vendor_gateway, vendor, dial):
-    client = dial(vendor_gateway)
-    answer = client.ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}", *WEBSOCKET) + b"\x81\x05hello")
-    assert (answer.status, answer.closes) == (200, True)
-    assert client.rest() == b""
-    assert "upgrade" not in vendor.requests[0].names()
-
-
 # connections
 
 REUSED = {
@@ -324,9 +248,18 @@ REUSED = {
     "401 with a body": (chat("sk-stranger"), 401),
     "400 for no JSON": (request("POST /v1/chat/completions", "authorization: Bearer KEY", JSON, body=b"{"), 400),
     "400 for no model": (request("POST /v1/chat/completions", "authorization: Bearer KEY", JSON, body=b"{}"), 400),
-    "400 for a form": (request("POST /v1/chat/completions", "authorization: Bearer KEY", "content-type: multipart/form-data", body=b"x"), 400),
-    "400 for an encoding": (request("POST /v1/chat/completions", "authorization: Bearer KEY", "content-encoding: odd", JSON, body=b"x"), 400),
-    "400 in chunks": (request("POST /v1/chat/completions", "authorization: Bearer KEY", JSON, "transfer-encoding: chunked") + b"1\r\n{\r\n0\r\n\r\n", 400),
+    "400 for a form": (
+        request("POST /v1/chat/completions", "authorization: Bearer KEY", "content-type: multipart/form-data", body=b"x"),
+        400,
+    ),
+    "400 for an encoding": (
+        request("POST /v1/chat/completions", "authorization: Bearer KEY", "content-encoding: odd", JSON, body=b"x"),
+        400,
+    ),
+    "400 in chunks": (
+        request("POST /v1/chat/completions", "authorization: Bearer KEY", JSON, "transfer-encoding: chunked") + b"1\r\n{\r\n0\r\n\r\n",
+        400,
+    ),
     "404": (request("GET /nowhere"), 404),
     "405": (request("POST /healthz"), 405),
 }

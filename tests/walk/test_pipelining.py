@@ -8,7 +8,7 @@ import pytest
 
 from fake_answers import answer as said
 from fake_provider import hold
-from raw_client import chat, request
+from raw_client import bearer, chat, request
 
 STRANGER = request("GET /v1/models", "authorization: Bearer sk-stranger")
 
@@ -37,8 +37,8 @@ def numbers(client, count):
 def test_answers_come_in_order(vendor_gateway, vendor, dial, split):
     numbered(vendor, 6)
     key = vendor_gateway.key
-    get, post = request("GET /v1/models", f"authorization: Bearer {key}"), chat(key)
-    upload = request("POST /v1/things", f"authorization: Bearer {key}", "content-type: text/plain", body=b"hello")
+    get, post = request("GET /v1/models", bearer(key)), chat(key)
+    upload = request("POST /v1/things", bearer(key), "content-type: text/plain", body=b"hello")
     data = get + post + upload + post + post + get
     client = dial(vendor_gateway).send(*([data[at : at + 7] for at in range(0, len(data), 7)] if split else [data]))
     assert numbers(client, 6) == list(range(6))
@@ -84,7 +84,7 @@ def test_an_upload_behind_a_running_request_may_come_in_pieces(vendor_gateway, v
     vendor.script(held, said({"number": 0}))
     vendor.script(said({"number": 1}))
     key, body = vendor_gateway.key, b'{"model":"m"}'.ljust(600_000)
-    upload = request("POST /v1/things", f"authorization: Bearer {key}", f"content-type: {kind}", body=body)
+    upload = request("POST /v1/things", bearer(key), f"content-type: {kind}", body=body)
     client = dial(vendor_gateway).send(chat(key) + upload[:1000])
     loop_thread.run(vendor.until_requests(1))
     open_gate()
@@ -99,7 +99,7 @@ def test_an_upload_that_breaks_behind_a_running_request_is_never_begun(vendor_ga
     held, open_gate = gate
     vendor.script(held, said({"number": 0}))
     key = vendor_gateway.key
-    upload = request("POST /v1/things", f"authorization: Bearer {key}", "content-type: text/plain", "transfer-encoding: chunked")
+    upload = request("POST /v1/things", bearer(key), "content-type: text/plain", "transfer-encoding: chunked")
     client = dial(vendor_gateway).send(chat(key) + upload + rest)
     loop_thread.run(vendor.until_requests(1))
     open_gate()
@@ -112,9 +112,13 @@ def test_an_upload_that_breaks_behind_a_running_request_is_never_begun(vendor_ga
     assert len([received for received in vendor.requests if received.complete]) == 1
 
 
-@pytest.mark.parametrize("garbage", [b"\0\0\0\0", b"GET / HTTP/9.9\r\n\r\n", b"NONSENSE\r\n\r\n", b"GET /v1/../x HTTP/1.1\r\nhost: a\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"\0\0\0\0", b"GET / HTTP/9.9\r\n\r\n", b"NONSENSE\r\n\r\n", b"GET /v1/../x HTTP/1.1\r\nhost: a\r\n\r\n"]
+)
 @pytest.mark.parametrize("waits", [0, 2])
-def test_garbage_behind_valid_requests_ends_the_connection_after_their_answers(vendor_gateway, vendor, dial, gate, loop_thread, garbage, waits):
+def test_garbage_behind_valid_requests_ends_the_connection_after_their_answers(
+    vendor_gateway, vendor, dial, gate, loop_thread, garbage, waits
+):
     held, open_gate = gate
     vendor.script(held, said({"number": 0}))
     for number in range(waits):
@@ -156,6 +160,13 @@ def test_the_relay_behind_the_control_plane_is_left_to_another_connection(vendor
     assert (answer.json, answer.closes) == ({"alive": True}, True)
     assert client.rest() == b""
     assert vendor.requests == []
+
+
+def test_the_control_plane_is_asked_one_thing_at_a_time(gateway, dial):
+    client = dial(gateway).send(request("GET /healthz") * 3)
+    answer = client.answer()
+    assert (answer.json, answer.closes) == ({"alive": True}, True)
+    assert client.rest() == b""
 
 
 def test_both_planes_share_a_connection_when_asked_in_turn(vendor_gateway, vendor, dial):

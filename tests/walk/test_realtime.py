@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from fake_provider import close, hang, reset
-from raw_client import RawClient, request
+from raw_client import RawClient, bearer, request
 
 HANDSHAKE = ["connection: Upgrade", "upgrade: websocket", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version: 13"]
 SWITCH = (
@@ -28,7 +28,7 @@ def session(gateway, model="demo", **options):
     return connect(f"ws://127.0.0.1:{gateway.port}/v1/realtime?model={model}", proxy=None, max_size=None, **options)
 
 
-def bearer(gateway):
+def signed(gateway):
     return {"additional_headers": {"authorization": f"Bearer {gateway.key}"}}
 
 
@@ -60,7 +60,7 @@ def charge(gateway, before):
 def test_a_session_is_charged_when_it_ends(gateway, door):
     before = len(gateway.charges())
     options = {
-        "header": bearer(gateway),
+        "header": signed(gateway),
         "x-api-key": {"additional_headers": {"x-api-key": gateway.key}},
         "subprotocol": {"subprotocols": ["realtime", f"openai-insecure-api-key.{gateway.key}", "openai-beta.realtime-v1"]},
         "query": {},
@@ -76,7 +76,9 @@ def test_a_session_is_charged_when_it_ends(gateway, door):
     assert row["input_tokens"] + row["cache_read_tokens"] == sum(one["input_tokens"] for one in used)
 
 
-@pytest.mark.parametrize("options", [{}, {"additional_headers": {"authorization": "Bearer sk-stranger"}}, {"subprotocols": ["openai-insecure-api-key.x"]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"additional_headers": {"authorization": "Bearer sk-stranger"}}, {"subprotocols": ["openai-insecure-api-key.x"]}]
+)
 def test_without_a_key_there_is_no_session(gateway, options):
     before = len(gateway.charges())
     with pytest.raises(InvalidStatus) as refused, session(gateway, **options):
@@ -89,7 +91,7 @@ def test_without_a_key_there_is_no_session(gateway, options):
 @pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset, RawClient.half_close])
 def test_a_client_that_is_cut_off(gateway, dial, leave):
     before = len(gateway.charges())
-    client = dial(gateway).send(request("GET /v1/realtime?model=demo-n200d50", f"authorization: Bearer {gateway.key}", *HANDSHAKE))
+    client = dial(gateway).send(request("GET /v1/realtime?model=demo-n200d50", bearer(gateway.key), *HANDSHAKE))
     assert client.head().status == 101
     client.send(text_frame(b'{"type":"response.create"}', mask=bytes(4)))
     client.until(b"response.output_text.delta")
@@ -99,7 +101,7 @@ def test_a_client_that_is_cut_off(gateway, dial, leave):
 
 
 def test_long_messages_and_many_pass_both_ways(gateway):
-    with session(gateway, "demo-big2m", **bearer(gateway)) as socket:
+    with session(gateway, "demo-big2m", **signed(gateway)) as socket:
         say(socket, "input_audio_buffer.append", audio="A" * 2_000_000)
         for _ in range(200):
             say(socket, "input_audio_buffer.append", audio="A" * 1000)
@@ -111,7 +113,7 @@ def test_sessions_do_not_disturb_each_other(gateway):
     before = len(gateway.charges())
 
     def talk(_):
-        with session(gateway, **bearer(gateway)) as socket:
+        with session(gateway, **signed(gateway)) as socket:
             return converse(socket)["output_tokens"]
 
     with ThreadPoolExecutor(8) as threads:
@@ -122,14 +124,18 @@ def test_sessions_do_not_disturb_each_other(gateway):
 
 def test_without_an_upgrade_it_is_a_plain_request(gateway, dial):
     client = dial(gateway)
-    assert client.ask(request("GET /v1/realtime?model=demo", f"authorization: Bearer {gateway.key}")).status == 400
+    assert client.ask(request("GET /v1/realtime?model=demo", bearer(gateway.key))).status == 400
     assert client.ask(request("GET /healthz")).status == 200
 
 
 def test_the_handshake_that_the_provider_sees(vendor_gateway, vendor, dial, until_hung_up):
     vendor.script(SWITCH + text_frame(b"hello"), hang)
     key = vendor_gateway.key
-    more = ["sec-websocket-extensions: permessage-deflate", f"sec-websocket-protocol: realtime, openai-insecure-api-key.{key}, b", "cookie: a=b"]
+    more = [
+        "sec-websocket-extensions: permessage-deflate",
+        f"sec-websocket-protocol: realtime, openai-insecure-api-key.{key}, b",
+        "cookie: a=b",
+    ]
     client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m&key=" + key, *HANDSHAKE, *more, "origin: https://a.example"))
     answer = client.head()
     assert answer.status == 101
@@ -152,7 +158,7 @@ def test_a_provider_that_leaves(vendor_gateway, vendor, dial, until_hung_up, end
     before = len(vendor_gateway.charges())
     done = b'{"type":"response.done","response":{"usage":{"input_tokens":3,"output_tokens":4}}}'
     vendor.script(SWITCH, text_frame(done), text_frame(b"{}")[:3], end)
-    client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m", f"authorization: Bearer {vendor_gateway.key}", *HANDSHAKE))
+    client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m", bearer(vendor_gateway.key), *HANDSHAKE))
     assert client.head().status == 101
     rest = client.rest()
     row = charge(vendor_gateway, before)
@@ -166,7 +172,7 @@ def test_a_provider_that_leaves(vendor_gateway, vendor, dial, until_hung_up, end
 def test_a_provider_that_refuses_the_session(vendor_gateway, vendor, dial, until_hung_up):
     before = len(vendor_gateway.charges())
     vendor.script(b'HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n{"error":{}}')
-    client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m", f"authorization: Bearer {vendor_gateway.key}", *HANDSHAKE))
+    client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m", bearer(vendor_gateway.key), *HANDSHAKE))
     answer = client.answer()
     assert (answer.status, answer.body, answer.closes) == (403, b'{"error":{}}', True)
     assert client.rest() == b""
@@ -175,7 +181,7 @@ def test_a_provider_that_refuses_the_session(vendor_gateway, vendor, dial, until
 
 
 def test_a_provider_that_ignores_the_upgrade(vendor_gateway, vendor, dial):
-    client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m", f"authorization: Bearer {vendor_gateway.key}", *HANDSHAKE) + b"\x81\x05early")
+    client = dial(vendor_gateway).send(request("GET /v1/realtime?model=m", bearer(vendor_gateway.key), *HANDSHAKE) + b"\x81\x05early")
     answer = client.answer()
     assert (answer.status, answer.json, answer.closes) == (200, {"ok": True}, True)
     assert client.rest() == b""
@@ -183,13 +189,13 @@ def test_a_provider_that_ignores_the_upgrade(vendor_gateway, vendor, dial):
 
 def test_a_switch_that_nobody_asked_for(vendor_gateway, vendor, dial, until_hung_up):
     vendor.script(SWITCH, hang)
-    answer = dial(vendor_gateway).ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}"))
+    answer = dial(vendor_gateway).ask(request("GET /v1/models", bearer(vendor_gateway.key)))
     assert (answer.status, answer.code) == (502, "upstream_invalid")
     until_hung_up()
 
 
 def test_a_slow_client_holds_the_provider_back(gateway):
-    with session(gateway, "demo-big8m", **bearer(gateway)) as socket:
+    with session(gateway, "demo-big8m", **signed(gateway)) as socket:
         say(socket, "response.create")
         hear(socket, "response.created")
         assert len(hear(socket, "response.output_text.done")["text"]) == 8 * 1024 * 1024
@@ -197,7 +203,7 @@ def test_a_slow_client_holds_the_provider_back(gateway):
 
 
 def test_the_connection_is_closed_by_a_close(gateway):
-    with session(gateway, **bearer(gateway)) as socket:
+    with session(gateway, **signed(gateway)) as socket:
         hear(socket, "session.created")
         socket.close()
         with pytest.raises(ConnectionClosed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raw_client import chat, request
+from raw_client import bearer, chat, request
 
 BODY = b'{"model":"m","messages":[]}'
 SMUGGLED = b"GET /v1/smuggled HTTP/1.1\r\nhost: gateway\r\n\r\n"
@@ -12,7 +12,11 @@ SMUGGLED = b"GET /v1/smuggled HTTP/1.1\r\nhost: gateway\r\n\r\n"
 
 def post(*headers: bytes, body: bytes = BODY, line: bytes = b"POST /v1/chat/completions HTTP/1.1") -> bytes:
     """A request with exactly these headers, and the key where KEY stands."""
-    return b"\r\n".join([line, b"host: gateway", b"authorization: Bearer KEY", b"content-type: application/json", *headers]) + b"\r\n\r\n" + body
+    return (
+        b"\r\n".join([line, b"host: gateway", b"authorization: Bearer KEY", b"content-type: application/json", *headers])
+        + b"\r\n\r\n"
+        + body
+    )
 
 
 def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
@@ -132,7 +136,7 @@ ACCEPTED = {
 @pytest.mark.parametrize("split", [False, True])
 def test_chunked_bodies_are_framed_anew(vendor_gateway, vendor, dial, name, split):
     sent, content = ACCEPTED[name]
-    data = request("PUT /v1/things", f"authorization: Bearer {vendor_gateway.key}", "content-type: text/plain", "transfer-encoding: chunked") + sent
+    data = request("PUT /v1/things", bearer(vendor_gateway.key), "content-type: text/plain", "transfer-encoding: chunked") + sent
     answer = dial(vendor_gateway).ask(*([data[at : at + 1] for at in range(len(data))] if split else [data]))
     assert (answer.status, answer.closes) == (200, False)
     (received,) = vendor.requests
@@ -142,14 +146,20 @@ def test_chunked_bodies_are_framed_anew(vendor_gateway, vendor, dial, name, spli
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
 def test_trailers_do_not_become_headers(vendor_gateway, vendor, dial, kind):
-    head = request("POST /v1/chat/completions", "authorization: Bearer sk-wrong", f"content-type: {kind}", "transfer-encoding: chunked", "trailer: x-odd")
+    head = request(
+        "POST /v1/chat/completions",
+        "authorization: Bearer sk-wrong",
+        f"content-type: {kind}",
+        "transfer-encoding: chunked",
+        "trailer: x-odd",
+    )
     trailers = f"authorization: Bearer {vendor_gateway.key}\r\nx-odd: 1\r\nhost: elsewhere\r\n"
     body = b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(BODY), BODY, trailers.encode())
     assert dial(vendor_gateway).ask(head + body).status == 401
     assert vendor.requests == []
     client = dial(vendor_gateway)
     assert client.ask(head.replace(b"sk-wrong", vendor_gateway.key.encode()) + body).status == 200
-    assert client.ask(request("GET /v1/models", f"authorization: Bearer {vendor_gateway.key}")).status == 200
+    assert client.ask(request("GET /v1/models", bearer(vendor_gateway.key))).status == 200
     assert [received.header("x-odd") for received in vendor.requests] == [None, None]
     assert vendor.requests[0].body == BODY
     assert "trailer" not in vendor.requests[0].names()
@@ -164,7 +174,7 @@ def test_long_chunk_extensions_end_the_connection(make_gateway, dial):
         assert client.send_some(piece) == len(piece)
         answer = client.answer()
         assert (answer.status, answer.code, answer.closes) == (431, "headers_too_large", True)
-    small = b"8\r\n" + b'        ' + b"\r\n"
+    small = b"8\r\n" + b"        " + b"\r\n"
     assert dial(gateway).ask(head, small * 20_000, b"1b\r\n" + BODY + b"\r\n0\r\n\r\n").status in (200, 400)
 
 
@@ -176,9 +186,11 @@ def test_long_trailers_end_the_connection(make_gateway, dial):
     assert (answer.status, answer.closes) == (431, True)
 
 
-@pytest.mark.parametrize("url", ["http://gateway/v1/models", "https://elsewhere.example:8443/v1/models", "HTTP://user@gateway/v1/models?a=b"])
+@pytest.mark.parametrize(
+    "url", ["http://gateway/v1/models", "https://elsewhere.example:8443/v1/models", "HTTP://user@gateway/v1/models?a=b"]
+)
 def test_absolute_urls_mean_their_path(vendor_gateway, vendor, dial, url):
-    answer = dial(vendor_gateway).ask(request(f"GET {url}", f"authorization: Bearer {vendor_gateway.key}"))
+    answer = dial(vendor_gateway).ask(request(f"GET {url}", bearer(vendor_gateway.key)))
     assert answer.status == 200
     (received,) = vendor.requests
     assert received.target.partition("?")[0] == "/v1/models"

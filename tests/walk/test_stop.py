@@ -11,7 +11,7 @@ import pytest
 from fake_answers import answer as said
 from fake_answers import chat_answer
 from fake_provider import hang
-from raw_client import RawClient, chat, request
+from raw_client import RawClient, bearer, chat, request
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def rows(gateway):
 def test_what_runs_finishes_and_what_is_new_is_refused(stopping, dial):
     gateway, stop, thread = stopping(5)
     idle, halfway, busy, waiting = (dial(gateway) for _ in range(4))
-    assert idle.ask(request("GET /v1/models", f"authorization: Bearer {gateway.key}")).status == 200
+    assert idle.ask(request("GET /v1/models", bearer(gateway.key))).status == 200
     halfway.send(chat(gateway.key)[:100])
     busy.send(chat(gateway.key, model="demo-n12d50", stream=True)).until(b"data: ")
     waiting.send(chat(gateway.key, model="demo-slow400"))
@@ -86,7 +86,7 @@ ENDS = {
 def test_what_does_not_finish_is_ended_and_charged(stopping, dial):
     gateway, stop, thread = stopping(1)
     body = b'{"model":"demo-n900d100","max_tokens":1000,"stream":true,"input":"Hi","messages":[{"role":"user","content":"Hi"}]}'
-    key = f"authorization: Bearer {gateway.key}"
+    key = bearer(gateway.key)
     streams = {path: dial(gateway).send(request(f"POST /v1/{path}", key, body=body)) for path in ENDS}
     for client in streams.values():
         client.until(b"\r\n\r\n")

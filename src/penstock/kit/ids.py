@@ -10,12 +10,6 @@ _PROCESS = secrets.token_hex(5)
 _NUMBERS = count(secrets.randbelow(1 << 20))
 
 
-def reseed() -> None:
-    """Give this process its own suffix; called after a fork, which copies the parent's."""
-    global _PROCESS  # noqa: PLW0603  the one piece of state an id needs
-    _PROCESS = secrets.token_hex(5)
-
-
 def new_id(prefix: str, now_ms: int | None = None) -> str:
     """A new id such as `req_0192f0c1a2b3...`: 12 hex digits of milliseconds, 8 of a counter, 10 of the process."""
     when = time.time_ns() // 1_000_000 if now_ms is None else now_ms

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from penstock.kit.tasks import spawn
 from penstock.kit.walker import Signal
 from penstock.relay.events import Events
-from penstock.relay.exchange import Exchange, Interruption
+from penstock.relay.exchange import Exchange
 from penstock.relay.headers import without_key
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel, upgrade_lines
@@ -46,47 +47,54 @@ class Answer:
 async def call(route: Route, ask: Ask, exchange: Exchange, plane: Plane, answer: Answer) -> None:
     """Ask the channels of the route in turn until one answers, into `answer`. Raises PenstockError 502, 503 or 504 when none did.
 
-    A channel is asked once. Only a kept connection that was closed in the instant it was used is tried again on a
-    fresh one. A request body that streams through can be sent once, since it is not kept.
+    The next channel is asked when nothing could be written to one, or when it answered with a status that says so; a request
+    that was written and not answered is not sent again. A body that streams through is sent once, since it is not kept.
     """
     upload = exchange.upload
     body = exchange.wire.prepare(exchange.body, ask, route.served) if exchange.body else b""
-    to_head = exchange.target.method == b"HEAD"
+    channels = route.channels if len(route.channels) <= plane.attempts else route.channels[: plane.attempts]
     error: UpstreamError | None = None
-    channels = route.channels
-    left = min(len(channels), plane.attempts)
-    for channel in channels[:left] if left > 1 else channels:
-        left -= 1
+    for channel in channels:
         answer.channel = channel
         answer.attempts += 1
         try:
             answer.connection = connection = channel.pool.take() or await _connect(channel)
-            answer.sent_ns = perf_counter_ns()
-            head = connection.ask(_request(channel, body, exchange), to_head=to_head)
-            if upload is not None:
-                upload.forward(connection)
-            try:
-                answer.head = await head
-            except UpstreamError as failure:
-                if not failure.reused or upload is not None:
-                    raise
-                # The provider closed a kept connection just as we used it: it has not read the request.
-                answer.connection = connection = await _connect(channel)
-                answer.head = await connection.ask(_request(channel, body, exchange), to_head=to_head)
         except UpstreamError as failure:
             error = failure
-            if upload is not None and answer.sent_ns:
-                break
             continue
+        answer.sent_ns = perf_counter_ns()
+        answer.head = None
+        head = connection.ask(_request(channel, body, exchange), to_head=exchange.target.method == b"HEAD")
+        if upload is not None:
+            upload.forward(connection)
+        try:
+            answer.head = await head
+        except UpstreamError as failure:
+            answer.head = await _ask_again(failure, channel, body, exchange, answer)
         answer.head_ns = perf_counter_ns()
         if upload is not None:
-            upload.stop()
-        elif left and answer.head.status in RETRIED and _in_time(exchange, plane):
-            connection.abort()
+            if answer.head.status >= 400:
+                upload.stop()
+        elif answer.head.status in RETRIED and answer.attempts < len(channels) and _in_time(exchange, plane):
+            answer.give_up()
             continue
         return
-    answer.head = None
     raise refusal(error)
+
+
+async def _ask_again(failure: UpstreamError, channel: Channel, body: bytes, exchange: Exchange, answer: Answer) -> Head:
+    """After a failure: once more on a fresh connection, if a kept one was closed in the instant it was used. Raises PenstockError.
+
+    The provider has then not read the request: see docs/decisions/upstream-client.md.
+    """
+    if not failure.reused or exchange.upload is not None:
+        raise refusal(failure) from None
+    try:
+        answer.connection = connection = await _connect(channel)
+        head: Head = await connection.ask(_request(channel, body, exchange), to_head=exchange.target.method == b"HEAD")
+    except UpstreamError as again:
+        raise refusal(again) from None
+    return head
 
 
 def _in_time(exchange: Exchange, plane: Plane) -> bool:
@@ -97,10 +105,18 @@ async def _connect(channel: Channel) -> Connection:
     task = spawn(channel.pool.connect(), name=f"connect {channel.name}")
     try:
         connection: Connection = await task
-    except Interruption:
+    except BaseException:
+        # The walk was interrupted: a connection that is made all the same is for somebody else.
+        task.add_done_callback(_unwanted)
         task.cancel()
         raise
     return connection
+
+
+def _unwanted(task: asyncio.Task[Connection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        connection = task.result()
+        connection.pool.give_back(connection)
 
 
 def _request(channel: Channel, body: bytes, exchange: Exchange) -> bytes:
@@ -117,7 +133,7 @@ def _request(channel: Channel, body: bytes, exchange: Exchange) -> bytes:
         framing = b"transfer-encoding: chunked\r\n" if sifted.length is None else b"content-length: %d\r\n" % (sifted.length + upload.grown)
         return channel.request(target.method, target.path, query, headers + framing) + b"\r\n"
     if exchange.upgrade and exchange.wire.name == "realtime":
-        headers += upgrade_lines(exchange)
+        headers += upgrade_lines(exchange, own_key=channel.transparent)
     if body or target.method in (b"POST", b"PUT", b"PATCH"):
         return b"%bcontent-length: %d\r\n\r\n%b" % (channel.request(target.method, target.path, query, headers), len(body), body)
     return channel.request(target.method, target.path, query, headers) + b"\r\n"
@@ -129,6 +145,9 @@ def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int) -> S
     assert head is not None  # noqa: S101  the call has ended well
     assert connection is not None  # noqa: S101
     if head.status == 101:
+        if not exchange.upgrade or exchange.wire.name != "realtime":
+            connection.abort()
+            raise refusal(UpstreamError("invalid", "it switched protocols without being asked"))
         tunnel = answer.splice = Tunnel(exchange, answer, ask)
         exchange.walker = None
         return tunnel.ended

@@ -44,9 +44,9 @@ class Edge(Turns, HttpToolsProtocol):
 
     # Beyond the attributes that uvicorn gives a connection, ours would make its dictionary too large to be fast.
     __slots__ = (
-        "_advancing", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head", "_known", "_memorable",
-        "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers", "active",
-        "plane", "tunnel",
+        "_advancing", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head", "_known",
+        "_memorable", "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers",
+        "active", "plane", "tunnel",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -226,10 +226,8 @@ class Edge(Turns, HttpToolsProtocol):
 
     def _to_asgi(self) -> None:
         self._reading = None
-        if self.active is not None or self._queue:
-            # Answers must leave in order and uvicorn would answer at once: the client has to ask again on a new connection.
-            self._close_after_last()
-            raise _Enough
+        if self._in_asgi or self.active is not None or self._queue:
+            self._leave_the_rest()
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
@@ -238,9 +236,7 @@ class Edge(Turns, HttpToolsProtocol):
 
     def _to_relay(self, target: Target) -> None:
         if self._in_asgi:
-            self.cycle.keep_alive = False
-            self._deaf = True
-            raise _Enough
+            self._leave_the_rest()
         exchange = self._reading = Exchange(self, target, self.headers, sift(self.headers, target.query))
         version = self.parser.get_http_version()
         exchange.http10 = version != "1.1"
@@ -256,6 +252,15 @@ class Edge(Turns, HttpToolsProtocol):
         if length is None or length > HELD_AT_ONCE or (length and waits):
             exchange.upload = Upload(self, limit, chunked=length is None, expected=self.expect_100_continue and not exchange.http10)
             self.begin(exchange)
+
+    def _leave_the_rest(self) -> None:
+        """Answers must leave in order, and uvicorn answers at once: the client has to ask again on a new connection."""
+        if self._in_asgi:
+            self.cycle.keep_alive = False
+            self._deaf = True
+        else:
+            self._close_after_last()
+        raise _Enough
 
     def _begin_known(self, known: KnownHead, body: bytes) -> None:
         exchange = Exchange(self, known.target, known.headers, known.sifted)
@@ -370,9 +375,10 @@ class Edge(Turns, HttpToolsProtocol):
             over = quiet > limits.linger or tick - self._head_tick > limits.client_body
             if self.active is None and not self._in_asgi and over:
                 self.transport.abort()
-        elif self._in_body and self._reading is not None:
-            held = self._reading.upload is None and tick - self._head_tick > limits.client_head + limits.client_body
-            if quiet > limits.client_body or held:
+        elif self._in_body and (self._reading is not None or self._in_asgi):
+            streams = self._reading is not None and self._reading.upload is not None
+            late = not streams and tick - self._head_tick > limits.client_head + limits.client_body
+            if quiet > limits.client_body or late:
                 self._stop_parsing(PenstockError("request_timeout", "The body did not arrive in time."))
         elif self._in_head:
             if quiet > limits.client_head or tick - self._head_tick > limits.client_head:

@@ -32,6 +32,8 @@ EVENT_ENDS = (b"\n\n", b"\n\r\n")
 _UNBUFFERED = b"x-accel-buffering: no\r\n"
 """For an nginx in front of us; some providers say it themselves."""
 _END = re.compile(rb"(?>\r\n|\n|\r){2}")
+_HALF_END = b"\n\r"
+"""Where lines end in CR LF, a CR after a LF has a LF to come."""
 
 
 class Events:
@@ -106,12 +108,9 @@ class Events:
         if self._long:
             data = self._rest_of_long(data)
         data = self._partial + data
-        # Where lines end in CR LF, a CR after a LF has a LF to come.
-        end = end_of_events(data[:-1] if data.endswith(b"\n\r") else data)
+        end = end_of_events(data[:-1] if data.endswith(_HALF_END) else data)
         region, self._partial = data[:end], data[end:]
-        if region:
-            self._forward(region)
-        if self._held is not None:
+        if region and self._forward(region):
             self._hold(self._partial)
             self._partial = b""
         elif len(self._partial) > PARTIAL_LIMIT:
@@ -135,12 +134,12 @@ class Events:
 
     # reading
 
-    def _forward(self, region: bytes) -> None:
-        """Forward whole events, without those to be hidden, up to the one that is last."""
+    def _forward(self, region: bytes) -> bool:
+        """Forward whole events, without those to be hidden, up to the one that is last; whether that was among them."""
         if self._read >= LEARNED and not any(mark in region for mark in self._marks):
             self._skip(region)
             self._send(region)
-            return
+            return False
         out: list[bytes] = []
         events = split(region)
         for index, event in enumerate(events):
@@ -158,6 +157,7 @@ class Events:
             if verdict is Verdict.PASS:
                 out.append(event)
         self._send(b"".join(out))
+        return self._held is not None
 
     def _skip(self, data: bytes) -> None:
         events = data.count(b"\n\n") or len(split(data))
@@ -196,7 +196,8 @@ class Events:
     def _rest_of_long(self, data: bytes) -> bytes:
         """Forward more of a long event; what follows it is left."""
         before = self._tail[-3:]
-        found = _END.search(before + data)
+        seen = before + data
+        found = _END.search(seen, 0, len(seen) - seen.endswith(_HALF_END))
         end = found.end() - len(before) if found else len(data)
         self._send(data[:end])
         self._tail = (self._tail + data[:end])[-TAIL_LIMIT:]

@@ -114,6 +114,8 @@ class Exchange:
         """The answer is whole; the connection may take the next request."""
         if not self.finished:
             self.finished = True
+            if self.upload is not None and not self.upload.done:
+                self.upload.stop()
             self.edge.finished(self)
 
     def cut(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.billing.door import Charge
 from penstock.records.door import Record
-from penstock.relay.outcome import STOPPED
+from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 
 if TYPE_CHECKING:
     from penstock.catalog.door import Price
@@ -23,6 +23,8 @@ _RARE = (
     "input_audio_tokens", "cache_audio_read_tokens", "output_audio_tokens", "input_image_tokens", "output_image_tokens", "images",
     "characters", "audio_seconds", "web_searches", "service_tier",
 )  # fmt: skip
+_SHOWN_AS = {STOPPED: 503, UPSTREAM_DIED: 502, UPSTREAM_TIMEOUT: 504}
+"""The status that a client gets instead of an answer that ended like this before it had begun."""
 CLIENT_CLOSED = 499
 """The status written down when no answer could be shown: nginx's number for a client that closed."""
 
@@ -64,7 +66,7 @@ def make_charge(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         cost_nano,
         price.version if price is not None else None,
         (answer.sent_ns - began_ns) // 1_000_000,
-        (answer.head_ns - began_ns) // 1_000_000,
+        ((answer.head_ns or now_ns) - began_ns) // 1_000_000,
         (now_ns - began_ns) // 1_000_000,
         answer.attempts,
     )
@@ -72,8 +74,8 @@ def make_charge(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
 
 def _status(answer: Answer, outcome: str) -> int:
     """What the client is about to be shown, or would have been."""
-    if outcome == STOPPED:
-        return 503
+    if outcome in _SHOWN_AS:
+        return _SHOWN_AS[outcome]
     return answer.head.status if answer.head is not None else CLIENT_CLOSED
 
 

@@ -102,7 +102,8 @@ def sift(headers: list[tuple[bytes, bytes]], query: bytes) -> Sifted:
                 raise PenstockError("invalid_request", "The transfer-encoding must be chunked, once.")
             length = None
         elif role == CREDENTIAL:
-            credentials.append(_token(value))
+            if token := _token(value):
+                credentials.append(token)
             own.append(b"%b: %b\r\n" % (name, value))
         elif role == TYPE:
             content_type = value
@@ -123,9 +124,8 @@ def sift(headers: list[tuple[bytes, bytes]], query: bytes) -> Sifted:
 
 
 def _token(value: bytes) -> bytes:
-    if value[:7].lower() == b"bearer ":
-        return value[7:].strip()
-    return value.strip()
+    scheme = value[:7].lower()
+    return value[7:].strip() if scheme in (b"bearer ", b"bearer") else value.strip()
 
 
 def _protocol_tokens(value: bytes) -> list[bytes]:

@@ -55,9 +55,9 @@ def _find(wire: str, model: str | None, exchange: Exchange, plane: Plane) -> Rou
     served = plane.rewrites.get(model, model) if model is not None else None
     channels = [channel for channel in plane.channels if channel.serves(wire, served)]
     if len(channels) > 1 and model is None:
-        # Without a model only the shape of the request tells whose it is.
+        # Without a model only the shape of the request tells whose it is; another vendor has no use for it.
         wants = "anthropic" if exchange.is_anthropic else "openai"
-        channels.sort(key=lambda channel: channel.provider.name != wants)
+        channels = [channel for channel in channels if channel.provider.name == wants] or channels[:1]
     if not channels:
         if any(wire in channel.provider.wires for channel in plane.channels):
             raise PenstockError("model_not_found", f"The model {model!r} is not served here.", param="model")

@@ -16,7 +16,7 @@ from penstock.kit.errors import PenstockError
 from penstock.kit.walker import Signal
 from penstock.relay.compression import expand
 from penstock.relay.headers import answer_lines
-from penstock.relay.outcome import COMPLETE, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
 
@@ -164,7 +164,7 @@ class Plain:
             if self._streams or exchange.gone:
                 exchange.cut()
             else:
-                exchange.refuse(refusal(self._error))
+                exchange.refuse(stopping() if outcome == STOPPED else refusal(self._error))
             return
         if self._streams:
             end = b"0\r\n\r\n" if self._held_framed else b""
@@ -195,6 +195,11 @@ def _reset(exchange: Exchange) -> None:
     transport = exchange.edge.transport
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
+
+
+def stopping() -> PenstockError:
+    """The refusal of what can't be finished because the gateway stops."""
+    return PenstockError("shutting_down", "The gateway is stopping; send the request again.", retry_after_s=1)
 
 
 def refusal(error: UpstreamError | None) -> PenstockError:

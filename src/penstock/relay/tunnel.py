@@ -35,14 +35,14 @@ def session_ask(exchange: Exchange) -> Ask:
     return Ask(model=models[0] if models else None, stream=True)
 
 
-def upgrade_lines(exchange: Exchange) -> bytes:
-    """The header lines that ask the provider to switch protocols; our key is not among the subprotocols."""
+def upgrade_lines(exchange: Exchange, *, own_key: bool) -> bytes:
+    """The header lines that ask the provider to switch protocols. A key among the subprotocols goes on only if it is the client's own."""
     lines = [b"connection: Upgrade\r\nupgrade: websocket\r\n"]
     for name, value in exchange.headers:
         if name in _PASSED:
             lines.append(b"%b: %b\r\n" % (name, value))
         elif name == b"sec-websocket-protocol":
-            offered = [item.strip() for item in value.split(b",") if not item.strip().startswith(PROTOCOL_KEY)]
+            offered = [item.strip() for item in value.split(b",") if own_key or not item.strip().startswith(PROTOCOL_KEY)]
             if offered:
                 lines.append(b"sec-websocket-protocol: %b\r\n" % b", ".join(offered))
     return b"".join(lines)

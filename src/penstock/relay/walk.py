@@ -22,6 +22,7 @@ from penstock.relay.exchange import Exchange, Interruption
 from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.route import choose, estimate
+from penstock.relay.splice import stopping
 from penstock.relay.tunnel import refuse_upgrade
 from penstock.upstream.usage import Usage
 
@@ -83,7 +84,7 @@ def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None
     if isinstance(error, Interruption):
         plane.metrics.exchange_ended(exchange.wire.name, CLIENT_CLOSED, error.outcome, 0, 0, None, 0)
         if error.outcome == STOPPED:
-            exchange.refuse(_stopping())
+            exchange.refuse(stopping())
         else:
             exchange.cut()
         return
@@ -110,7 +111,7 @@ def _finish(exchange: Exchange, answer: Answer, outcome: str, cost_nano: int, pl
     if exchange.gone:
         exchange.finish()
     elif answer.splice is None:
-        exchange.refuse(_stopping())
+        exchange.refuse(stopping())
     else:
         answer.splice.finish(outcome, _lines(exchange, answer, cost_nano, plane) if plane.shows else [])
 
@@ -130,7 +131,3 @@ def _lines(exchange: Exchange, answer: Answer, cost_nano: int, plane: Plane) -> 
         spent_ns = (answer.sent_ns - exchange.began_ns) + (perf_counter_ns() - answer.head_ns)
         lines.append(b"x-penstock-overhead-ms: %.3f\r\n" % (spent_ns / 1e6))
     return lines
-
-
-def _stopping() -> PenstockError:
-    return PenstockError("shutting_down", "The gateway is stopping; send the request again.", retry_after_s=1)

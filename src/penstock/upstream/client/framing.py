@@ -46,7 +46,7 @@ def chunk_size(line: bytes) -> int:
 
 
 def _plain_size(line: bytes) -> int:
-    """The size in a chunk's first line, remembered; 0 unless that is all there is and more than nothing."""
+    """The size in a chunk's first line if that is all there is, which is remembered; else 0, which is not."""
     if not _SIZE.fullmatch(line):
         return 0
     size = int(line, 16)
@@ -135,7 +135,9 @@ class Chunked:
             if eol < 0:
                 break
             line = data[position:eol]
-            length = _sizes.get(line) or _plain_size(line)
+            length = _sizes.get(line)
+            if length is None:
+                length = _plain_size(line)
             start = eol + 2
             end = start + length
             if not length or data[end : end + 2] != b"\r\n":
@@ -151,7 +153,10 @@ class Chunked:
         eol = data.find(b"\r\n", position, position + LINE_LIMIT)
         if eol < 0:
             return self._keep_line(data, position)
-        length = chunk_size(data[position:eol])
+        line = data[position:eol]
+        length = _sizes.get(line)
+        if length is None:
+            length = chunk_size(line)
         if length:
             self._left = length + 2
         else:

@@ -7,6 +7,8 @@ import msgspec
 
 from penstock.upstream.client.framing import Chunked, FramingError, Length, UntilClose
 
+_UNCHANGED = frozenset((b"", b"identity", b"none"))
+"""The last is no encoding at all, but is used to keep proxies from compressing event streams."""
 BODILESS = frozenset((204, 304))
 _READ = frozenset((b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"))
 
@@ -22,7 +24,7 @@ class Head(msgspec.Struct, frozen=True):
     content_type: bytes
     """In lower case; empty if none was sent."""
     content_encoding: bytes
-    """As sent; empty if none was."""
+    """As sent; empty if none was, or one that changes nothing."""
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header."""
@@ -81,7 +83,7 @@ def parse_head(data: bytes, *, to_head: bool) -> Head:
             chunked = True
         elif name == b"content-type":
             content_type = value.lower()
-        elif name == b"content-encoding":
+        elif name == b"content-encoding" and value.strip(b" \t").lower() not in _UNCHANGED:
             content_encoding = value
     if chunked and (length or parser.get_http_version() == "1.0"):
         raise FramingError("a transfer-encoding with a content-length, or in HTTP/1.0")

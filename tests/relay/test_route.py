@@ -1,0 +1,124 @@
+"""Routes: from a model to its channels, remembered within bounds, refused in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.kit.errors import PenstockError
+from penstock.relay import route as module
+from penstock.relay.route import choose, estimate
+from penstock.upstream.wires.wire import Ask
+
+
+@pytest.fixture
+def routed(make_rig):
+    """Chooses a route in a relay with these settings."""
+
+    def routed(model, line=b"POST /v1/chat/completions", *headers, rig=None, **settings):
+        rig = rig or make_rig(**settings)
+        rig.trust()
+        return choose(rig.caller, Ask(model=model, input_size=400), rig.exchange(line, *headers), rig.plane)
+
+    return routed
+
+
+def names(route):
+    return [channel.name for channel in route.channels]
+
+
+def test_a_wire_goes_to_whoever_speaks_it(routed):
+    assert names(routed("gpt-4o")) == ["openai"]
+    assert names(routed("gpt-4o", b"POST /v1/messages")) == ["anthropic"]
+
+
+def test_a_model_goes_by_the_name_it_is_served_under(routed):
+    route = routed("fast", api_model_rewrite="fast=>gpt-4o")
+    assert (route.model, route.served) == ("fast", "gpt-4o")
+
+
+@pytest.mark.parametrize(("line", "headers", "first"), [
+    (b"GET /v1/models", (), "openai"),
+    (b"GET /v1/models", ((b"anthropic-version", b"2023-06-01"),), "anthropic"),
+    (b"POST /v1/messages/batches", (), "anthropic"),
+    (b"GET /v1/files", (), "openai"),
+])  # fmt: skip
+def test_without_a_model_the_shape_of_the_request_tells_whose_it_is(routed, line, headers, first):
+    assert names(routed(None, line, *headers))[0] == first
+
+
+def test_routes_are_remembered_by_wire_and_model(rig, routed):
+    first = routed("gpt-4o", rig=rig)
+    assert routed("gpt-4o", rig=rig) is first
+    assert routed("gpt-4o", b"POST /v1/responses", rig=rig) is not first
+    assert routed("gpt-4", rig=rig) is not first
+
+
+def test_what_is_remembered_is_bounded(rig, routed):
+    exchange = rig.exchange()
+    rig.trust()
+    for number in range(module.ROUTES_KEPT + 10):
+        choose(rig.caller, Ask(model=f"m{number}"), exchange, rig.plane)
+        assert len(rig.plane.routes) <= module.ROUTES_KEPT
+    assert routed("m1", rig=rig).model == "m1"
+
+
+def test_nothing_is_remembered_of_what_was_refused(rig):
+    rig.trust()
+    rig.plane.channels = rig.plane.channels[1:]
+    with pytest.raises(PenstockError):
+        choose(rig.caller, Ask(model="gpt-4o"), rig.exchange(), rig.plane)
+    assert rig.plane.routes == {}
+
+
+def test_a_model_that_is_remembered_is_still_refused_to_who_may_not_use_it(rig, routed):
+    routed("gpt-4o", rig=rig)
+    other = rig.know("sk-" + "b" * 48, models=("gpt-3*",))
+    with pytest.raises(PenstockError) as refusal:
+        choose(other, Ask(model="gpt-4o"), rig.exchange(), rig.plane)
+    assert (refusal.value.code, refusal.value.status, refusal.value.param) == ("model_not_allowed", 403, "model")
+
+
+def test_the_name_that_is_asked_for_is_what_a_key_is_allowed(rig):
+    rig.trust()
+    rig.plane.rewrites = {"fast": "gpt-4o"}
+    may_fast, may_gpt = rig.know("sk-" + "b" * 48, models=("fast",)), rig.know("sk-" + "c" * 48, models=("gpt-4o",))
+    assert choose(may_fast, Ask(model="fast"), rig.exchange(), rig.plane).served == "gpt-4o"
+    with pytest.raises(PenstockError):
+        choose(may_gpt, Ask(model="fast"), rig.exchange(), rig.plane)
+
+
+def test_nothing_is_routed_while_charges_cannot_be_written(rig):
+    for model in ("gpt-4o", None):
+        with pytest.raises(PenstockError) as refusal:
+            choose(rig.caller, Ask(model=model), rig.exchange(), rig.plane)
+        assert (refusal.value.code, refusal.value.retry_after_s) == ("books_unavailable", 2)
+
+
+def test_a_model_that_nobody_serves(rig):
+    rig.trust()
+    for channel in rig.plane.channels:
+        channel.models = ("other",)
+    with pytest.raises(PenstockError) as refusal:
+        choose(rig.caller, Ask(model="gpt-4o"), rig.exchange(), rig.plane)
+    assert (refusal.value.code, refusal.value.status) == ("model_not_found", 404)
+
+
+def test_a_wire_that_nobody_speaks(rig):
+    rig.trust()
+    rig.plane.channels = rig.plane.channels[:1]
+    with pytest.raises(PenstockError) as refusal:
+        choose(rig.caller, Ask(model="claude"), rig.exchange(b"POST /v1/messages"), rig.plane)
+    assert (refusal.value.code, refusal.value.status) == ("no_channel", 404)
+
+
+def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
+    route = routed("gpt-4o", rig=rig)
+    price = route.price(route.channels[0], rig.plane)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.plane) == price.at_most(100, 50)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.plane) == price.at_most(100, rig.settings.default_output_tokens)
+    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.plane) == 0
+
+
+def test_what_has_no_model_has_no_price(rig, routed):
+    route = routed(None, b"GET /v1/models", rig=rig)
+    assert route.price(route.channels[0], rig.plane) is None
