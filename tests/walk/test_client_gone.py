@@ -109,7 +109,7 @@ def test_while_a_connection_to_the_provider_is_made(make_gateway, dial, leave):
         assert gateway.plane.purse.released == 1
 
 
-def test_in_the_instant_in_which_the_provider_is_reached(make_gateway, remote_provider, dial):
+def test_in_the_instant_in_which_the_provider_is_reached(make_gateway, remote_provider, dial, loop_thread):
     gateway = make_gateway(openai_api_key="sk-vendor", openai_base_url=f"{remote_provider.url}/v1")
     remote_provider.always(said(chat_answer()), close)
     for number in range(300):
@@ -118,6 +118,8 @@ def test_in_the_instant_in_which_the_provider_is_reached(make_gateway, remote_pr
         client.reset()
     until_noticed(gateway)
     gateway.check_quiet(within_s=1)
+    pool = gateway.plane.channels[0].pool
+    loop_thread.run(remote_provider.until(lambda: remote_provider.open == pool.idle))
 
 
 def test_while_sending_an_upload(vendor_gateway, vendor, dial, loop_thread, leave, aftermath):

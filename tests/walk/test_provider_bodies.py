@@ -168,8 +168,7 @@ def test_a_long_answer_that_breaks_does_not_look_whole_to_a_client_of_http_1_0(s
         client.send(stage.raw("chat").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
         client.head()
         with pytest.raises(ConnectionResetError):
-            while True:
-                client._more()
+            client.exactly(4_000_000)
 
 
 def test_sound_that_breaks(stage):
@@ -202,7 +201,9 @@ def test_a_compressed_answer(stage, wire, encoding):
     assert stage.vendor.requests[0].header("accept-encoding") == b"identity"
 
 
-@pytest.mark.parametrize("packed", [b"\x1f\x8b\x08\x00damaged", gzip.compress(json.dumps(chat_answer()).encode())[:-12], gzip.compress(b" " * 30_000_000)])
+@pytest.mark.parametrize(
+    "packed", [b"\x1f\x8b\x08\x00damaged", gzip.compress(json.dumps(chat_answer()).encode())[:-12], gzip.compress(b" " * 30_000_000)]
+)
 def test_a_compressed_answer_that_cannot_be_read(stage, packed):
     stage.script(answer(packed, 200, "content-encoding: gzip"))
     answered = stage.ask("chat")
@@ -221,7 +222,9 @@ def test_an_unknown_encoding(stage):
 # answers that are not what the wire promises
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[1]", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"usage":' * 50_000, b"x" * 900_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"null", b"[1]", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"usage":' * 50_000, b"x" * 900_000]
+)
 @pytest.mark.parametrize("wire", WIRES)
 def test_an_answer_without_usage_is_passed_on_and_estimated(stage, wire, body):
     stage.script(answer(body))
@@ -331,7 +334,9 @@ def test_a_slow_provider_pauses_the_upload(stage, framing):
 def upload(stage, size: int) -> bytes:
     """A large form."""
     body = b'--b\r\ncontent-disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * size + b"\r\n--b--\r\n"
-    return request("POST /v1/files", f"authorization: Bearer {stage.gateway.key}", "content-type: multipart/form-data; boundary=b", body=body)
+    return request(
+        "POST /v1/files", f"authorization: Bearer {stage.gateway.key}", "content-type: multipart/form-data; boundary=b", body=body
+    )
 
 
 def test_the_provider_answers_before_it_has_read_the_upload(stage):

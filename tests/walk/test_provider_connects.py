@@ -99,7 +99,9 @@ def test_it_hangs_up_without_an_answer(stage, fault, wire):
     assert len(stage.vendor.requests) == 2, "it was asked once, and once more for the request that followed"
 
 
-@pytest.mark.parametrize(("fault", "wire"), [*(("never answers", wire) for wire in WIRES), *((fault, "chat") for fault in fake_faults.NEVER)])
+@pytest.mark.parametrize(
+    ("fault", "wire"), [*(("never answers", wire) for wire in WIRES), *((fault, "chat") for fault in fake_faults.NEVER)]
+)
 def test_it_never_answers(hasty, fault, wire):
     hasty.script(*fake_faults.NEVER[fault])
     answer = hasty.ask(wire, stream=True)

@@ -35,7 +35,10 @@ NOT_HTTP = fake_faults.NOT_HTTP | {
     "a status of four digits": (b"HTTP/1.1 2000 Odd\r\ncontent-length: 5\r\n\r\nhello", close),
     "an empty line before the status": (b"\r\n" + PLAIN, close),
     "bare line feeds": (head(200, "content-length: 5").replace(b"\r\n", b"\n") + b"hello\r\n\r\n", close),
-    "another protocol on the same connection, unasked": (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", close),
+    "another protocol on the same connection, unasked": (
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        close,
+    ),
 }
 
 
@@ -58,7 +61,9 @@ def test_such_a_head_is_refused_in_the_dialect(stage, wire):
     check_refusal(wire, stage.ask(wire, stream=True), 502, "upstream_invalid")
 
 
-@pytest.mark.parametrize("steps", [(fake_faults.huge_head(200_000),), (fake_faults.long_header(140_000),), (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 300_000,)])
+@pytest.mark.parametrize(
+    "steps", [(fake_faults.huge_head(200_000),), (fake_faults.long_header(140_000),), (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 300_000,)]
+)
 def test_a_head_that_is_too_long(stage, steps):
     stage.script(*steps)
     check_refusal("chat", stage.ask("chat"), 502, "upstream_invalid")
@@ -185,7 +190,11 @@ def test_headers_that_go_on_and_those_that_do_not(stage):
     }
     lines = [f"{name}: {value}" for name, value in (shown | hidden).items()]
     content = json.dumps(chat_answer()).encode()
-    stage.script("\r\n".join(["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(content)}", *lines]).encode("latin-1") + b"\r\n\r\n" + content)
+    stage.script(
+        "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(content)}", *lines]).encode("latin-1")
+        + b"\r\n\r\n"
+        + content
+    )
     answered = stage.ask("chat")
     seen = dict(answered.headers)
     assert len(seen) == len(answered.headers)
@@ -207,7 +216,16 @@ def test_repeated_headers_stay_repeated(stage):
 
 def test_the_same_of_a_stream(stage):
     stage.script(
-        head(200, "transfer-encoding: chunked", "set-cookie: a=1", "openai-version: 2020-10-01", "x-accel-buffering: no", "connection: x-hop", "x-hop: 1", kind=SSE)
+        head(
+            200,
+            "transfer-encoding: chunked",
+            "set-cookie: a=1",
+            "openai-version: 2020-10-01",
+            "x-accel-buffering: no",
+            "connection: x-hop",
+            "x-hop: 1",
+            kind=SSE,
+        )
         + chunked(b"data: [DONE]\n\n")
     )
     answered = stage.ask("chat", stream=True)
@@ -229,9 +247,15 @@ def test_redirects_are_passed_on_and_not_followed(stage, status):
 
 
 BODIES = {
-    "OpenAI": (b'{\n    "error": {\n        "message": "caf\\u00e9",\n        "type": "x",\n        "param": null,\n        "code": "y"\n    }\n}\n', "application/json"),
+    "OpenAI": (
+        b'{\n  "error": {\n    "message": "caf\\u00e9",\n    "type": "x",\n    "param": null,\n    "code": "y"\n  }\n}\n',
+        "application/json",
+    ),
     "Anthropic": (b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}', "application/json"),
-    "with usage": (b'{"error":{"message":"no"},"usage":{"prompt_tokens":100,"completion_tokens":100,"total_tokens":200}}', "application/json"),
+    "with usage": (
+        b'{"error":{"message":"no"},"usage":{"prompt_tokens":100,"completion_tokens":100,"total_tokens":200}}',
+        "application/json",
+    ),
     "HTML": (b"<html>\r\n<head><title>503</title></head></html>", "text/html"),
     "not UTF-8": (b"\xff\xfe\x00{", "text/plain"),
     "nothing": (b"", "application/json"),
@@ -245,7 +269,11 @@ BODIES = {
 def test_error_bodies_are_passed_on_byte_for_byte(stage, name, stream):
     content, kind = BODIES[name]
     for wire, status in (("chat", 400), ("messages", 529), ("responses", 503)):
-        framed = answer(content, status, kind=kind) if wire == "chat" else head(status, "transfer-encoding: chunked", kind=kind) + chunked(*([content] if content else []))
+        framed = (
+            answer(content, status, kind=kind)
+            if wire == "chat"
+            else head(status, "transfer-encoding: chunked", kind=kind) + chunked(*([content] if content else []))
+        )
         stage.script(framed)
         answered = stage.ask(wire, stream=stream)
         assert (answered.status, answered.body, answered.header("content-type")) == (status, content, kind)

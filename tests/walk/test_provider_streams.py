@@ -10,7 +10,20 @@ import openai
 import pytest
 
 import fake_faults
-from fake_answers import DONE, chat_chunk, chat_events, chat_usage, chunk, chunked, event, gzipped, head, messages_events, stream, stream_head
+from fake_answers import (
+    DONE,
+    chat_chunk,
+    chat_events,
+    chat_usage,
+    chunk,
+    chunked,
+    event,
+    gzipped,
+    head,
+    messages_events,
+    stream,
+    stream_head,
+)
 from fake_faults import PLAIN
 from fake_provider import close, dribble, hang, reset
 from penstock.kit.sse import split
@@ -288,28 +301,28 @@ def crlf(data: bytes) -> bytes:
     return data.replace(b"\n", b"\r\n")
 
 
-@pytest.mark.parametrize("ends", [bytes, crlf], ids=["LF", "CRLF"])
-@pytest.mark.parametrize("wire", WIRES)
-def test_a_stream_cut_at_every_byte(stage, wire, ends):
-    """Into two chunks that arrive apart: always the same answer and the same charge."""
-    sent = [ends(one) for one in EVENTS[wire](2)]
+@pytest.mark.parametrize(
+    ("wire", "ends", "words", "step"), [*((wire, end, 2, 7) for wire in WIRES for end in (bytes, crlf)), ("chat", bytes, 1, 1)]
+)
+def test_a_stream_cut_anywhere(stage, wire, ends, words, step):
+    """Into two chunks that arrive apart, at every byte or every few: always the same answer and the same charge."""
+    sent = [ends(one) for one in EVENTS[wire](words)]
     content = b"".join(sent)
     wanted = shown(wire, sent)
-    step = 1 if ends is bytes else 7
-    rows = set()
+    ids = set()
     with stage.client() as client:
-        for at in range(1, len(content), step * 5):
-            stage.vendor.script(stream_head() + chunk(content[:at]), asyncio_turn, chunk(content[at:]) + b"0\r\n\r\n")
+        for at in range(1, len(content), step):
+            stage.vendor.script(stream_head() + chunk(content[:at]), a_turn, chunk(content[at:]) + b"0\r\n\r\n")
             answered = client.ask(stage.raw(wire, stream=True))
             assert answered.body == wanted, at
-            rows.add(answered.header("x-request-id"))
-    charges = [row for row in stage.gateway.charges() if row["id"] in rows]
-    assert len(charges) == len(rows)
-    assert {(row["outcome"], row["estimated"], row["input_tokens"]) for row in charges} == {("complete", 0, 19)}
-    assert len({row["cost_nano"] for row in charges}) == 1
+            ids.add(answered.header("x-request-id"))
+    rows = [row for row in stage.gateway.charges() if row["id"] in ids]
+    assert len(rows) == len(ids)
+    assert {(row["outcome"], row["estimated"], row["input_tokens"]) for row in rows} == {("complete", 0, 19)}
+    assert len({row["cost_nano"] for row in rows}) == 1
 
 
-async def asyncio_turn(_) -> None:
+async def a_turn(_) -> None:
     """Let what was sent arrive on its own."""
     await asyncio.sleep(0.001)
 
@@ -448,7 +461,10 @@ def test_usage_that_is_cumulated_and_breaks_off(stage):
         (tokens("19", "10"), USED),
         (tokens(19.0, 9.5), USED),
         (tokens(19, 10) | {"prompt_tokens_details": {"cached_tokens": 500}}, Usage(cache_read_tokens=19, output_tokens=10)),
-        (tokens(19, 10) | {"completion_tokens_details": {"reasoning_tokens": 500}}, Usage(input_tokens=19, output_tokens=10, reasoning_tokens=10)),
+        (
+            tokens(19, 10) | {"completion_tokens_details": {"reasoning_tokens": 500}},
+            Usage(input_tokens=19, output_tokens=10, reasoning_tokens=10),
+        ),
         (tokens(19, 10) | {"prompt_tokens_details": None, "unknown": {"a": [1]}}, USED),
         (tokens(0, 0), Usage()),
     ],
@@ -502,7 +518,14 @@ def gated(stage, *parts: bytes):
 def test_a_silent_stream_is_kept_alive_between_events(talkative, wire):
     sent = EVENTS[wire](3)
     half = len(sent[1]) // 2
-    go_on = gated(talkative, chunk(sent[0]), chunk(sent[1][:half]), chunk(sent[1][half:]), b"".join(map(chunk, sent[2:-1])), chunk(sent[-1]) + b"0\r\n\r\n")
+    go_on = gated(
+        talkative,
+        chunk(sent[0]),
+        chunk(sent[1][:half]),
+        chunk(sent[1][half:]),
+        b"".join(map(chunk, sent[2:-1])),
+        chunk(sent[-1]) + b"0\r\n\r\n",
+    )
     with talkative.client() as client:
         client.send(talkative.raw(wire, stream=True))
         answered = client.head()
@@ -564,8 +587,7 @@ def sdk_events(stage, wire: str) -> int:
     url, key = stage.vendor.url, "sk-test"
     if wire == "messages":
         with anthropic.Anthropic(base_url=url, api_key=key, max_retries=0) as client:
-            with client.messages.create(model="m", max_tokens=1, messages=[{"role": "user", "content": "x"}], stream=True) as events:
-                return len(list(events))
+            return len(list(client.messages.create(model="m", max_tokens=1, messages=[{"role": "user", "content": "x"}], stream=True)))
     with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
         if wire == "chat":
             return len(list(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], stream=True)))
@@ -584,6 +606,15 @@ def test_a_compressed_stream_is_passed_and_estimated(stage, wire):
     row = stage.charge(answered)
     assert (row["outcome"], row["estimated"]) == ("complete", 1)
     assert row["cost_nano"] > 0
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity ", "none", ""])
+def test_a_stream_with_an_encoding_that_is_none(stage, encoding):
+    sent = chat_events()
+    stage.script(head(200, f"content-encoding: {encoding}", "transfer-encoding: chunked", kind="text/event-stream") + chunked(*sent))
+    answered = stage.ask("chat", stream=True)
+    assert answered.body == shown("chat", sent)
+    stage.check_cost(stage.charge(answered), USED)
 
 
 def test_a_messages_stream_keeps_its_pings(stage):

@@ -113,7 +113,7 @@ def test_what_does_not_finish_is_ended_and_charged(stopping, dial):
     assert set(found) == {"chat200", "messages200", "responses200", "chat503", "realtime101"}
     assert {row["outcome"] for row in found.values()} == {"stopped"}
     assert all(row["estimated"] for wire, row in found.items() if wire != "realtime101")
-    assert all(row["input_tokens"] > 0 for wire, row in found.items() if wire != "realtime101")
+    assert all((row["input_tokens"] > 0) == (row["status"] == 200) for wire, row in found.items() if wire != "realtime101")
     assert all(row["output_tokens"] > 0 for wire, row in found.items() if wire in ("chat200", "messages200", "responses200"))
 
 

@@ -11,11 +11,11 @@ _running: set[asyncio.Task[Any]] = set()
 _log = logging.getLogger("penstock.tasks")
 
 
-def spawn(coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-    """Start a task, keep it alive until it ends, and log the exception that nobody awaited."""
+def spawn(coroutine: Coroutine[Any, Any, Any], *, name: str, awaited: bool = False) -> asyncio.Task[Any]:
+    """Start a task, keep it alive until it ends, and log its failure, unless it is `awaited` by someone who sees that."""
     task = asyncio.get_running_loop().create_task(coroutine, name=name)
     _running.add(task)
-    task.add_done_callback(_ended)
+    task.add_done_callback(_running.discard if awaited else _ended)
     return task
 
 

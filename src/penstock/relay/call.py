@@ -102,7 +102,7 @@ def _in_time(exchange: Exchange, plane: Plane) -> bool:
 
 
 async def _connect(channel: Channel) -> Connection:
-    task = spawn(channel.pool.connect(), name=f"connect {channel.name}")
+    task = spawn(channel.pool.connect(), name=f"connect {channel.name}", awaited=True)
     try:
         connection: Connection = await task
     except BaseException:

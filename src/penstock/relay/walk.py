@@ -102,7 +102,7 @@ def _usage(answer: Answer, outcome: str, ask: Ask, exchange: Exchange) -> tuple[
         if outcome != COMPLETE and not exchange.started and not exchange.gone:
             return NOTHING, True
         return answer.splice.usage()
-    if exchange.wire.name == "passthrough":
+    if exchange.wire.name == "passthrough" or outcome == STOPPED:
         return NOTHING, True
     return exchange.wire.meter(ask).usage()
 

@@ -1,0 +1,52 @@
+"""A spawned task is kept until it ends, and its failure is seen by somebody."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+
+import pytest
+
+from penstock.kit.tasks import spawn
+
+
+async def fail() -> None:
+    await asyncio.sleep(0)
+    raise ValueError("lost")
+
+
+async def test_a_task_that_nobody_holds_is_not_collected() -> None:
+    done = asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.set()
+
+    spawn(work(), name="work")
+    gc.collect()
+
+    await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_a_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    task = spawn(fail(), name="doomed")
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
+
+    assert [(record.levelno, record.message) for record in caplog.records] == [(logging.ERROR, "task doomed failed")]
+
+
+async def test_a_failure_that_is_awaited_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ValueError, match="lost"):
+        await spawn(fail(), name="doomed", awaited=True)
+
+    assert caplog.records == []
+
+
+async def test_a_cancelled_task_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    task = spawn(asyncio.sleep(60), name="idle")
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert caplog.records == []
