@@ -16,6 +16,7 @@ from penstock.app import build, server_config
 from penstock.catalog.channels import channels_from
 from penstock.keys.door import Caller
 from penstock.kit.pulse import Pulse
+from penstock.records.door import Record
 from penstock.relay.edge import Edge
 from penstock.relay.exchange import Exchange
 from penstock.relay.headers import sift
@@ -38,7 +39,7 @@ class FakeTransport(asyncio.Transport):
         self.reading = True
         self.closed = self.aborted = self.ended = False
         """Closed in good order; cut; half-closed."""
-        self.before_write: Callable[[bytes], None] = lambda data: None
+        self.before_write: Callable[[bytes], None] = lambda _: None
 
     def taken(self) -> bytes:
         """What was written since this was last asked."""
@@ -119,6 +120,16 @@ class Vendor:
         self.connection.connection_lost(exc)
 
 
+class Kept:
+    """Records, kept instead of written."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def put(self, record: Record) -> None:
+        self.records.append(record)
+
+
 class Rig:
     """A relay that was built and not started: no socket is open, and no charge is taken before `open`."""
 
@@ -132,6 +143,8 @@ class Rig:
         self.plane = self.parts.plane
         self.plane.channels = channels_from(self.settings, self.plane.pulse, None)
         self.loop: Any = object()
+        self.kept = Kept()
+        self.plane.recorder = self.kept  # type: ignore[assignment]
         self.caller = self.know(KEY)
 
     @property

@@ -11,6 +11,7 @@ from fake_ends import CHAT, KEY, answer, ask, parts_of
 from penstock.relay.bodies import FIRST_LOOK
 
 CHEAP = "sk-" + "b" * 48
+LONG = 1024 * 1025
 FORM = b"multipart/form-data; boundary=XyZ"
 
 
@@ -151,10 +152,10 @@ def test_what_was_compressed_is_not_when_it_was_renamed(rig):
     (post(b"/v1/chat/completions", form(field(b"model", b"m")), FORM), 400, b"invalid_json"),
     (post(b"/v1/chat/completions", b"rubbish", b"application/json", b"content-encoding: gzip"), 400, b"invalid_encoding"),
     (post(b"/v1/chat/completions", CHAT, b"application/json", b"content-encoding: lzma"), 400, b"invalid_encoding"),
-    (post(b"/v1/chat/completions", gzip.compress(b"0" * 1024 * 1025), b"application/json", b"content-encoding: gzip"), 413, b"body_too_large"),
-    (post(b"/v1/audio/transcriptions", gzip.compress(b"0" * 1024 * 1025), FORM, b"content-encoding: gzip"), 413, b"body_too_large"),
-    (post(b"/v1/chat/completions", CHAT.ljust(1024 * 1025), b"application/json"), 413, b"body_too_large"),
-    (post(b"/v1/audio/transcriptions", form(file(1024 * 1025)), FORM), 413, b"body_too_large"),
+    (post(b"/v1/chat/completions", gzip.compress(b"0" * LONG), b"application/json", b"content-encoding: gzip"), 413, b"body_too_large"),
+    (post(b"/v1/audio/transcriptions", gzip.compress(b"0" * LONG), FORM, b"content-encoding: gzip"), 413, b"body_too_large"),
+    (post(b"/v1/chat/completions", CHAT.ljust(LONG), b"application/json"), 413, b"body_too_large"),
+    (post(b"/v1/audio/transcriptions", form(file(LONG)), FORM), 413, b"body_too_large"),
 ])  # fmt: skip
 @pytest.mark.parametrize("framed", [False, True])
 def test_what_cannot_be_read_is_refused_in_words(rig, request_, status, code, framed):
@@ -172,7 +173,7 @@ def recorded(rig, *pieces, key=KEY):
     for piece in pieces:
         client.says(piece)
     vendor.says(answer(b"{}", status=404))
-    return rig.parts.recorder._open[-1]
+    return rig.kept.records[-1]
 
 
 @pytest.mark.parametrize("name", ["JSON", "JSON that is waited for", "a form", "a form with its model behind a file", "a url-encoded form"])
@@ -193,7 +194,7 @@ def test_the_record_has_what_came_while_others_were_served(rig):
     first.says(answer(status=404))
     waiting = first if first.connection.busy else second
     waiting.says(answer(status=404))
-    assert rig.parts.recorder._open[-1].request_body == whole.partition(b"\r\n\r\n")[2]
+    assert rig.kept.records[-1].request_body == whole.partition(b"\r\n\r\n")[2]
 
 
 def test_what_is_not_recorded_is_not_kept(rig):

@@ -282,8 +282,7 @@ async def test_what_is_to_be_recorded_is(live):
         client.says(ask(key=key))
         vendor.says(answer())
         await live.durable()
-    assert live.parts.recorder.depth == 1
-    record = live.parts.recorder._open[0]
+    (record,) = live.kept.records
     assert (record.request_body, b"".join(record.response_body), record.outcome) == (CHAT, USAGE, "complete")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -182,6 +183,22 @@ def test_without_a_key_nothing_is_sent(vendor_gateway, vendor, dial, headers):
 def test_the_fifth_key_is_not_tried(vendor_gateway, vendor, dial):
     strangers = [f"authorization: Bearer sk-stranger-{number}" for number in range(4)]
     assert dial(vendor_gateway).ask(request("GET /v1/models", *strangers, f"x-api-key: {vendor_gateway.key}")).status == 401
+
+
+def test_a_key_that_ends_does_not_open_a_connection_that_is_in_use(vendor_gateway, vendor, dial):
+    keys = vendor_gateway.parts.keys
+    disabled = vendor_gateway.run(keys.create("to be disabled"))
+    expiring = vendor_gateway.run(keys.create("to expire", expires_at_ms=int(time.time() * 1000) + 1000))
+    clients = {disabled.token: dial(vendor_gateway), expiring.token: dial(vendor_gateway)}
+    for token, client in clients.items():
+        assert [client.ask(chat(token)).status for _ in range(3)] == [200] * 3
+    vendor_gateway.run(keys.disable("to be disabled"))
+    for token, client in clients.items():
+        end = time.monotonic() + 5
+        while client.ask(chat(token)).status == 200:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert client.ask(chat(token)).code == ("key_disabled" if token == disabled.token else "key_expired")
 
 
 def test_clients_own_keys_are_forwarded_where_none_is_configured(make_gateway, module_vendor, vendor, dial):

@@ -23,7 +23,8 @@ from penstock.records.segments import Group, encode, seal, segment_path
 EVERY_S = 0.5
 SEGMENT_BYTES = 4 * 1024 * 1024
 """When a segment is full, by what its records are taken to hold in memory."""
-GROUP_RECORDS = 64
+GROUP_RECORDS = 16
+"""Few enough to be in the processor's cache from when they are made until they are encoded."""
 GROUP_BYTES = 256 * 1024
 ENCODED_HERE_BYTES = 384 * 1024
 """A group of more than that is encoded by a thread."""
