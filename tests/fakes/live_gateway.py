@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 import uvloop
+from sqlalchemy import text
 
 from penstock.app import Parts, build, server_config
 from penstock.settings import Settings, load
@@ -28,7 +29,7 @@ class LiveGateway:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._failed: BaseException | None = None
 
-    def __enter__(self) -> LiveGateway:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._until(lambda: self._server.started or self._failed is not None or not self._thread.is_alive())
         if self._failed is not None:
@@ -90,7 +91,6 @@ class LiveGateway:
 
     def charges(self, want: int | None = None, within_s: float = 3) -> list[dict[str, Any]]:
         """The rows of the charge table, oldest first; waits until there are `want`."""
-        from sqlalchemy import text
 
         async def read() -> list[dict[str, Any]]:
             async with self.parts.database.session(read_only=True) as session:
@@ -120,7 +120,7 @@ class LiveGateway:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(serve())
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001  raised again where the test waits
             self._failed = exc
 
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fake_answers import answer as real_answer
-from fake_ends import CHAT, KEY, answer, ask, parts_of
+from fake_ends import CHAT, KEY, Rig, answer, ask, parts_of
 from fake_provider import refusing_port
 from penstock.relay.call import RETRIED
 from penstock.relay.events import Events
@@ -231,3 +233,88 @@ async def test_a_client_that_leaves_while_a_connection_is_made_is_not_charged(op
     for channel in live.plane.channels:
         channel.pool.close()
     await asyncio.sleep(0)
+
+
+# what a provider is promised, it gets: a kept connection that was sent less would take the next client's request for the rest
+
+
+def whole(data: bytes) -> bool:
+    """The bytes are requests, each with exactly the body that its head promises."""
+    while data:
+        head, end, data = data.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        lines = head.lower().split(b"\r\n")
+        if b"transfer-encoding: chunked" in lines:
+            size = -1
+            while size:
+                line, end, data = data.partition(b"\r\n")
+                if not end or len(data) < (size := int(line, 16)) + 2:
+                    return False
+                data = data[size + 2 :]
+        else:
+            length = sum(int(line[16:]) for line in lines if line.startswith(b"content-length: "))
+            if len(data) < length:
+                return False
+            data = data[length:]
+    return True
+
+
+HEADERS = (
+    b"connection: upgrade", b"connection: close", b"upgrade: websocket", b"upgrade: h2c", b"expect: 100-continue",
+    b"content-encoding: identity", b"x-odd: 1",
+)  # fmt: skip
+KINDS = st.sampled_from((b"application/json", b"text/plain", b"multipart/form-data; boundary=b", b"application/x-www-form-urlencoded"))
+LINES = st.sampled_from((
+    b"POST /v1/chat/completions", b"POST /v1/new", b"GET /v1/new", b"PUT /v1/files", b"DELETE /v1/new", b"HEAD /v1/new",
+    b"GET /v1/realtime?model=m", b"POST /v1/audio/transcriptions",
+))  # fmt: skip
+MODEL = b'--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n'
+BODIES = st.sampled_from((CHAT, b"", b"x" * 40, MODEL, b"model=m&a=b", CHAT.ljust(70_000)))
+
+
+@st.composite
+def requests(draw):
+    """A request that may be cut short, in pieces."""
+    body = draw(BODIES)
+    headers = draw(st.lists(st.sampled_from(HEADERS), max_size=3, unique=True))
+    data = ask(*headers, line=draw(LINES), body=body).replace(b"application/json", draw(KINDS))
+    if draw(st.booleans()):
+        chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        data = data[: len(data) - len(body)].replace(b"content-length: %d" % len(body), b"transfer-encoding: chunked") + chunks
+    data = data[: len(data) - draw(st.sampled_from((0, 0, 0, 1, 30)))]
+    at = draw(st.integers(0, len(data)))
+    return [piece for piece in (data[:at], data[at:]) if piece]
+
+
+@given(
+    asked=st.lists(requests(), min_size=1, max_size=3), early=st.booleans(), status=st.sampled_from((200, 404, 500)), leaves=st.booleans()
+)
+@settings(max_examples=400, deadline=None)
+def test_a_connection_that_is_kept_was_sent_whole_requests(rig_of_module, asked, early, status, leaves):
+    rig = rig_of_module
+    client, vendors = rig.client(), [rig.vendor(channel) for channel in (0, 0, 0, 1, 1, 1)]
+    heard = dict.fromkeys(range(6), b"")
+    for pieces in asked:
+        for number, piece in enumerate(pieces):
+            client.says(piece)
+            for place, vendor in enumerate(vendors):
+                heard[place] += vendor.hears()
+                if vendor.connection.waiting and (early or number == len(pieces) - 1):
+                    vendor.says(answer(b"" if b"HEAD " in heard[place] else b"{}", status=status))
+    if leaves:
+        client.leaves()
+    for place, vendor in enumerate(vendors):
+        heard[place] += vendor.hears()
+        if not vendor.transport.is_closing() and not vendor.connection.busy:
+            assert whole(heard[place])
+    for channel in rig.plane.channels:
+        channel.pool._idle.clear()
+        channel.pool._all.clear()
+
+
+@pytest.fixture(scope="module")
+def rig_of_module(tmp_path_factory):
+    rig = Rig(tmp_path_factory.mktemp("call"))
+    rig.trust()
+    return rig

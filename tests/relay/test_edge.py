@@ -204,6 +204,23 @@ def test_an_offer_of_another_protocol_is_passed_over(trusting):
     assert vendor.hears().endswith(CHAT)
 
 
+@pytest.mark.parametrize("length", [1, 40, 100_000])
+@pytest.mark.parametrize("path", [b"/v1/new", b"/v1/realtime?model=m", b"/v1/responses"])
+def test_an_offer_of_a_websocket_with_a_body_is_passed_over(trusting, path, length):
+    """Else the provider would wait for a body that is never sent, and take another client's request for it."""
+    rig = trusting()
+    client, vendor = rig.client(), rig.vendor()
+    request = ask(b"connection: upgrade", b"upgrade: websocket", line=b"GET " + path, body=b"x" * length)
+    for plain in (request, request.replace(b"application/json", b"text/plain")):
+        client.says(plain[:-1])
+        client.says(plain[-1:])
+        _, end, body = vendor.hears().partition(b"\r\n\r\n")
+        assert (end, len(body)) in ((b"", 0), (b"\r\n\r\n", length))
+        if end:
+            vendor.says(answer(status=404))
+        assert client.hears()
+
+
 def test_any_number_of_such_offers_in_one_packet_is_read(trusting):
     client = trusting().client()
     offer = ask(key="sk-nobody").replace(b"content-type", UPGRADE + b"content-type")

@@ -219,9 +219,10 @@ def test_what_a_long_answer_has_consumed_when_it_breaks_is_an_estimate(answered)
     assert sound.plain.usage()[1]
 
 
-@pytest.mark.parametrize("outcome", [STOPPED, UPSTREAM_DIED])
-def test_an_unknown_failure_has_words(answered, outcome):
-    assert parts_of(answered(answer()[:-5]).finish(outcome))[0] == 502
+@pytest.mark.parametrize(("outcome", "status", "code"), [(STOPPED, 503, "shutting_down"), (UPSTREAM_DIED, 502, "upstream_broken")])
+def test_what_ends_without_a_failure_of_the_provider_has_words(answered, outcome, status, code):
+    shown, _, body = parts_of(answered(answer()[:-5]).finish(outcome))
+    assert (shown, json.loads(body)["error"]["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(("kind", "code", "status"), [

@@ -137,10 +137,17 @@ def test_responses_are_not_served_over_a_websocket(rig):
         refuse_upgrade(plain)
 
 
-@pytest.mark.parametrize(("query", "model"), [(b"?model=a%2Fb", "a/b"), (b"?a=b", None), (b"", None), (b"?model=a&model=b", "a")])
+@pytest.mark.parametrize(("query", "model"), [(b"?model=a%2Fb", "a/b"), (b"?a=b", None), (b"", None), (b"?model=a&b=c", "a")])
 def test_the_model_is_in_the_query(rig, query, model):
     ask = session_ask(rig.exchange(b"GET /v1/realtime" + query))
     assert (ask.model, ask.stream) == (model, True)
+
+
+def test_two_models_are_one_too_many(rig):
+    """The provider might take the other one."""
+    rig.know(KEY, models=("cheap",))
+    status, _, body = parts_of(rig.client().says(opens(line=b"GET /v1/realtime?model=cheap&model=dear")))
+    assert status == 400 and b"invalid_request" in body
 
 
 def test_a_key_of_the_clients_own_goes_on(rig):

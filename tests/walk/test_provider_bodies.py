@@ -68,7 +68,7 @@ def test_it_is_refused_in_the_dialect(stage, wire):
 
 @pytest.fixture(scope="module")
 def module_hasty(make_stage):
-    return make_stage(idle_s=0.3)
+    return make_stage(idle_s=0.2)
 
 
 @pytest.fixture
@@ -384,6 +384,18 @@ def test_a_large_json_body_to_a_provider_that_hangs_up(stage):
         check_refusal("chat", answered, 502, "upstream_broken")
         stage.vendor.script(PLAIN)
         assert client.ask(stage.raw("chat")).status == 200
+
+
+def test_a_provider_that_answers_early_and_reads_no_further_is_not_asked_again_on_that_connection(stage):
+    """What is left of the request would stand before the next one."""
+    stage.script(answer({"error": {"message": "too large"}}, 413), hang, early=True)
+    opened = stage.vendor.opened
+    with stage.client() as client:
+        answered = client.ask(stage.raw("chat", messages=[{"role": "user", "content": "x" * 60_000_000}]))
+        assert (answered.status, answered.json["error"]["message"]) == (413, "too large")
+        stage.vendor.script(PLAIN)
+        assert client.ask(stage.raw("chat")).status == 200
+    assert stage.vendor.opened == opened + 2
 
 
 def test_an_endless_answer_ends_when_the_client_has_had_enough(stage):

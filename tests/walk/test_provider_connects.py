@@ -56,8 +56,9 @@ def refuses(stage: Stage, wire: str, status: int, code: str, **more) -> str:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("wire", WIRES)
-def test_it_refuses(refused, wire, stream):
+def test_it_refuses(refused, caplog, wire, stream):
     assert "127.0.0.1" in refuses(refused, wire, 502, "upstream_refused", stream=stream)
+    assert caplog.records == [], "whoever asks is told; a log line for each would bury all others"
 
 
 def test_it_never_takes_the_connection(unreachable):

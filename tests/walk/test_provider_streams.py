@@ -201,7 +201,7 @@ def test_the_official_sdk_reads_a_whole_stream(stage, sdk, wire):
 
 @pytest.fixture(scope="module")
 def module_hasty(make_stage):
-    return make_stage(idle_s=0.3)
+    return make_stage(idle_s=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -485,7 +485,7 @@ def test_usage_that_says_nothing_is_estimated(stage, stated):
 
 @pytest.fixture(scope="module")
 def module_talkative(make_stage):
-    return make_stage(comment_every_s=0.1)
+    return make_stage(comment_every_s=0.05)
 
 
 @pytest.fixture

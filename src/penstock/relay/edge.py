@@ -213,7 +213,9 @@ class Edge(Turns, HttpToolsProtocol):
             self.begin(exchange)
 
     def _offers_websocket(self, method: bytes) -> bool:
-        return method == b"GET" and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
+        # With a body it is no such offer: llhttp would not read it, and a provider that was promised it would take what follows for it.
+        bodied = any((name == b"content-length" and value != b"0") or name == b"transfer-encoding" for name, value in self.headers)
+        return method == b"GET" and not bodied and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
 
     def _to_read_again(self, rest: bytes) -> bytes:
         """A request that offered another protocol, such as HTTP/2, as if it had not, and what follows: llhttp leaves its body unread."""

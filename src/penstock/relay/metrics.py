@@ -26,7 +26,6 @@ TALLIED = 256
 _KINDS = (
     "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens",
 )  # fmt: skip
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_S = 5
 """A worker that has not written for this long is not running: its gauges no longer count, its counters still do."""
 

@@ -59,7 +59,7 @@ class Plane:
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
-    """Routes that were found already, by wire and model; emptied with every change of channels."""
+    """Routes that were found already, by wire and model. Whoever changes `channels` empties it."""
     stopping: bool = False
     record_limit: int = 0
     """Bytes of each body that are recorded, where an exchange is."""

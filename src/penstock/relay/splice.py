@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 GATHERED_LIMIT = 1024 * 1024
 """A plain answer up to this size leaves in one piece once it is paid for."""
-_AT_ONCE = struct.pack("ii", 1, 0)
 TAIL_LIMIT = 64 * 1024
 """How much of the end of a longer answer is kept to read its usage from."""
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER for zero seconds: closing the socket resets the connection."""
 
 
 class Splice(Protocol):

@@ -30,8 +30,10 @@ def refuse_upgrade(exchange: Exchange) -> None:
 
 
 def session_ask(exchange: Exchange) -> Ask:
-    """The facts of a realtime session: its model is in the query."""
-    models = parse_qs(exchange.target.query.decode("ascii")).get("model")
+    """The facts of a realtime session: its model is in the query. Raises PenstockError 400 for several."""
+    models = parse_qs(exchange.target.query.decode("ascii")).get("model", [])
+    if len(models) > 1:
+        raise PenstockError("invalid_request", "The query names several models; give one.", param="model")
     return Ask(model=models[0] if models else None, stream=True)
 
 

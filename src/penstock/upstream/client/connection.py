@@ -254,7 +254,8 @@ class Connection(asyncio.Protocol):
     def _finish(self, rest: bytes) -> None:
         receiver, self._receiver = self._receiver, None
         self._buffer = b""
-        if self._reusable and not rest and self.upload is None:
+        # What a provider that answered early has not taken of the request would stand before the next one.
+        if self._reusable and not rest and self.upload is None and not self.transport.get_write_buffer_size():
             if self.loop_paused:
                 # Whoever was slow to take this answer is not to slow down the next one.
                 self.resume()
