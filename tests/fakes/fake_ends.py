@@ -52,6 +52,9 @@ class FakeTransport(asyncio.Transport):
         if not self.is_closing():
             self._written += data
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return self.closed or self.aborted
 

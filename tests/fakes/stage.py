@@ -24,6 +24,8 @@ MODELS = {"chat": "gpt-4o", "responses": "gpt-4o", "messages": "claude-sonnet-4-
 EVENTS: dict[str, Callable[[int], list[bytes]]] = {"chat": chat_events, "responses": responses_events, "messages": messages_events}
 CONTENT_FROM = {"chat": 1, "responses": 4, "messages": 3}
 """The place of the first event with text in it."""
+USED = Usage(input_tokens=19, output_tokens=10)
+"""What the good answers of `plain` and streams of ten words have consumed."""
 COUNTS = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens")
 """The quantities that have columns of their own."""
 _JSON = "content-type: application/json"
@@ -53,6 +55,29 @@ def begun(wire: str, words: int = 4) -> bytes:
     return stream_head() + b"".join(map(chunk, EVENTS[wire](10)[: CONTENT_FROM[wire] + words]))
 
 
+def hidden(events: list[bytes]) -> list[bytes]:
+    """The events of a chat stream that a client gets to see which did not ask for usage."""
+    return [one for one in events if b'"choices":[]' not in one]
+
+
+def shown(wire: str, events: list[bytes]) -> bytes:
+    """What a client gets to see of a stream."""
+    return b"".join(hidden(events) if wire == "chat" else events)
+
+
+FORM = "content-type: multipart/form-data; boundary=b"
+
+
+def form(**fields: str | bytes) -> bytes:
+    """A multipart body for `FORM`; bytes are files."""
+    parts = []
+    for name, value in fields.items():
+        file = '; filename="f"' if isinstance(value, bytes) else ""
+        content = value if isinstance(value, bytes) else value.encode()
+        parts.append(f'--b\r\ncontent-disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + content + b"\r\n")
+    return b"".join(parts) + b"--b--\r\n"
+
+
 class Stage:
     """One gateway in front of `vendor`, which stands for OpenAI and for Anthropic."""
 
@@ -71,6 +96,11 @@ class Stage:
         """A request as bytes."""
         key = f"x-api-key: {self.gateway.key}" if wire == "messages" else f"authorization: Bearer {self.gateway.key}"
         return request(f"POST {PATHS[wire]}", key, _JSON, *headers, body=json.dumps(asked(wire, **more)).encode() if body is None else body)
+
+    def speech(self) -> bytes:
+        """A request for sound, of eleven characters."""
+        said = {"model": "tts-1", "voice": "alloy", "input": "Hello there"}
+        return request("POST /v1/audio/speech", f"authorization: Bearer {self.gateway.key}", _JSON, body=json.dumps(said).encode())
 
     def ask(self, wire: str, *headers: str, **more: Any) -> Answer:
         """The answer to a good request, on a connection of its own that stays usable afterwards."""

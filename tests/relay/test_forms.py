@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.kit.errors import PenstockError
 from penstock.relay.forms import FIELD_LIMIT, PARTS_LIMIT, is_multipart, is_urlencoded, multipart_fields, urlencoded_fields
 
 KIND = b"multipart/form-data; boundary=X"
@@ -50,11 +51,17 @@ END = b"--X--\r\n"
         part("whisper-1", 'form-data; name="model"', "Content-Type: text/plain; charset=utf-8") + END,
         part("whisper-1", 'form-data; name="model"', 'Content-Type: text/plain; name="x"; filename="y"') + END,
         part("whisper-1").replace(b"Content-Disposition", b"content-disposition") + END,
-        part("other") + part("whisper-1") + END,
     ],
 )
 def test_the_model_is_found_wherever_it_stands(body):
     assert values(body)["model"] == "whisper-1"
+
+
+def test_several_models_are_refused():
+    with pytest.raises(PenstockError, match="more than once"):
+        multipart_fields(part("other") + part("whisper-1") + END, KIND)
+    with pytest.raises(PenstockError, match="more than once"):
+        urlencoded_fields(b"model=other&input=x&model=whisper-1")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +212,7 @@ def test_only_so_many_parts_are_looked_at():
     [
         (b"", {}),
         (b"model=gpt-4o&stream=true", {"model": "gpt-4o", "stream": "true"}),
-        (b"model=a&model=b", {"model": "b"}),
+        (b"voice=a&voice=b", {"voice": "b"}),
         (b"model=a%2Fb+c&empty=&flag", {"model": "a/b c", "empty": "", "flag": ""}),
         (b"model=%C3%BC%FF", {"model": "\u00fc\ufffd"}),
         (b"model=\xff", {"model": "\ufffd"}),

@@ -122,12 +122,12 @@ def dial() -> Iterator[Callable[..., RawClient]]:
 def post(vendor_gateway: LiveGateway, dial: Callable[..., RawClient]) -> Callable[..., Answer]:
     """Posts a body, as a whole and in chunks, on one connection; the answers, which are alike."""
 
-    def send(path: str, body: bytes, *headers: str, gateway: LiveGateway = vendor_gateway) -> Answer:
+    def send(path: str, body: bytes, *headers: str, gateway: LiveGateway = vendor_gateway, key: str = "") -> Answer:
         client = dial(gateway)
-        whole = client.ask(request(f"POST {path}", bearer(gateway.key), *headers, body=body))
+        whole = client.ask(request(f"POST {path}", bearer(key or gateway.key), *headers, body=body))
         half = len(body) // 2
         framed = chunked(*filter(None, (body[:half], body[half:])))
-        split = client.ask(request(f"POST {path}", bearer(gateway.key), *headers, "transfer-encoding: chunked") + framed)
+        split = client.ask(request(f"POST {path}", bearer(key or gateway.key), *headers, "transfer-encoding: chunked") + framed)
         assert (whole.status, whole.closes) == (split.status, split.closes)
         return whole
 

@@ -190,3 +190,16 @@ def test_a_model_is_renamed_wherever_it_is(renaming, vendor, post, encoding):
     assert {received.header("content-encoding") for received in vendor.requests} == {None}
     rows = renaming.charges(before + 6)[before:]
     assert [(row["model"], row["served_model"]) for row in rows] == [("old", "new-and-longer")] * 6
+
+
+def test_a_second_model_behind_a_file_does_not_get_round_a_limited_key(vendor_gateway, vendor, post):
+    """What streams unseen behind the first `model` might be the one that the provider takes."""
+    vendor.always(said(chat_answer()))
+    limited = vendor_gateway.run(vendor_gateway.parts.keys.create("limited", models=["cheap*"])).token
+    asked = part("model", b"cheap-1") + SOUND
+    path = "/v1/audio/transcriptions"
+    assert post(path, asked + END, FORM, key=limited).status == 200
+    refused = post(path, asked + part("model", b"dear") + END, FORM, key=limited)
+    assert (refused.status, refused.code) == (400, "invalid_request")
+    assert post(path, part("model", b"dear") + SOUND + END, FORM, key=limited).code == "model_not_allowed"
+    assert len(vendor.requests) == 2

@@ -24,18 +24,18 @@ from penstock.billing.door import Books
 from penstock.infra.database import sqlite_path
 from program import Program
 from raw_client import RawClient, chat, request
-from stage import EVENTS, Stage, begun, check_broken_end, plain
+from stage import (
+    EVENTS,
+    Stage,
+    begun,
+    check_broken_end,
+    plain,
+)
 
 ENDS = (b"[DONE]", b"response.completed", b"message_stop")
 """What tells a client that a stream is complete."""
 SOUND = os.urandom(300_000)
 LONG = json.dumps({"filler": "x" * 3_000_000} | plain("chat")).encode()
-
-
-def speech(stage: Stage) -> bytes:
-    """A request for sound."""
-    body = b'{"model":"tts-1","voice":"alloy","input":"Hello there"}'
-    return request("POST /v1/audio/speech", f"authorization: Bearer {stage.gateway.key}", "content-type: application/json", body=body)
 
 
 CASES = {
@@ -49,7 +49,7 @@ CASES = {
     "a chat stream in one piece": (lambda stage: stage.raw("chat", stream=True), stream(b"".join(chat_events()))),
     "a long answer": (lambda stage: stage.raw("chat"), answer(LONG)),
     "a long answer in chunks": (lambda stage: stage.raw("chat"), head(200, "transfer-encoding: chunked") + chunked(LONG)),
-    "sound": (speech, answer(SOUND, kind="audio/mpeg")),
+    "sound": (Stage.speech, answer(SOUND, kind="audio/mpeg")),
     "an empty answer": (lambda stage: stage.raw("chat"), answer(b"")),
 }
 

@@ -31,8 +31,10 @@ def read_held(exchange: Exchange, plane: Plane) -> Ask:
     return _peek(exchange, body)
 
 
-async def read_upload(exchange: Exchange, plane: Plane, record_limit: int) -> Ask:
+async def read_upload(exchange: Exchange, plane: Plane, record_limit: int, *, whole: bool) -> Ask:
     """What is asked for by a body that is coming. Afterwards `exchange.body` holds it, or `exchange.upload` still streams.
+
+    `whole`: a form is waited for to its end, since the caller may not use every model and a second `model` may come last.
 
     Raises PenstockError 400 or 413.
     """
@@ -47,7 +49,7 @@ async def read_upload(exchange: Exchange, plane: Plane, record_limit: int) -> As
     if wire.name == "passthrough" and (exchange.target.path.startswith(MODELLESS) or not (plain_form or is_json(kind))):
         return Ask(input_size=exchange.sifted.length or 0)
     if plain_form and wire.accepts_forms:
-        return await _find_fields(exchange, upload, plane)
+        return await _find_fields(exchange, upload, plane, whole=whole)
     body = _expanded(exchange, await upload.whole(), plane)
     if wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)):
         return _held_form(exchange, upload, body, plane)
@@ -83,14 +85,14 @@ def _held_form(exchange: Exchange, upload: Upload, body: bytes, plane: Plane) ->
     return ask
 
 
-async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane) -> Ask:
+async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane, *, whole: bool) -> Ask:
     """Wait for as much of a form as holds its `model`; files that come before it are held, up to the body limit."""
     wanted = FIRST_LOOK
     kind = exchange.sifted.content_type
     while True:
         prefix = await upload.prefix(wanted)
         fields = multipart_fields(prefix, kind)
-        if "model" in fields or upload.done:
+        if upload.done or ("model" in fields and not whole):
             break
         wanted = max(wanted, len(prefix)) * 2
     size = exchange.sifted.length or upload.size

@@ -6,6 +6,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
+from penstock.kit.errors import PenstockError
+
 _BOUNDARY = re.compile(rb'[;\s]boundary=(?:"([^"]{1,200})"|([^;\s"]{1,200}))', re.IGNORECASE)
 _DISPOSITION = re.compile(rb"\r\ncontent-disposition:[ \t]*form-data[ \t]*(;[^\r\n]*)", re.IGNORECASE)
 _NAME = re.compile(rb';[ \t]*name=(?:"([^"]{0,200})"|([^;\s"]{1,200}))', re.IGNORECASE)
@@ -42,7 +44,7 @@ def is_json(content_type: bytes) -> bool:
 def multipart_fields(body: bytes, content_type: bytes) -> dict[str, Field]:
     """The plain fields that are whole in `body`, which may be only the beginning of one. Files are passed over.
 
-    Of several with one name the last counts.
+    Of several with one name the last counts, but a second `model` raises PenstockError `invalid_request`.
     """
     fields: dict[str, Field] = {}
     boundary = _BOUNDARY.search(content_type)
@@ -59,6 +61,8 @@ def multipart_fields(body: bytes, content_type: bytes) -> dict[str, Field]:
         blank = body.find(b"\r\n\r\n", head, end)
         start = blank + 4
         if blank >= 0 and end - start <= FIELD_LIMIT and (name := _plain_name(body, head, start)):
+            if name == "model" and name in fields:
+                raise _repeated()
             fields[name] = Field(body[start:end].decode("utf-8", "replace"), start, end)
         at = end
     return fields
@@ -84,8 +88,16 @@ def _plain_name(body: bytes, head: int, start: int) -> str:
 
 
 def urlencoded_fields(body: bytes) -> dict[str, str]:
-    """The fields of a url-encoded form; the last of a name counts."""
+    """The fields of a url-encoded form; the last of a name counts. Raises as `multipart_fields` does."""
     try:
-        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200))
+        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)
     except ValueError:
         return {}
+    if sum(name == "model" for name, _ in pairs) > 1:
+        raise _repeated()
+    return dict(pairs)
+
+
+def _repeated() -> PenstockError:
+    """Which of several models counts is the provider's secret: neither the price nor the key's permission could be told."""
+    return PenstockError("invalid_request", "The form names a model more than once.", param="model")

@@ -40,7 +40,11 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         refuse_upgrade(exchange)  # 426
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
     record_limit = plane.record_limit if plane.records_all or caller.record else 0
-    ask = read_held(exchange, plane) if exchange.upload is None else await read_upload(exchange, plane, record_limit)  # 400 413
+    ask = (
+        read_held(exchange, plane)
+        if exchange.upload is None
+        else await read_upload(exchange, plane, record_limit, whole=caller.models is not None)
+    )  # 400 413
     exchange.body_ns = perf_counter_ns()
     route = choose(caller, ask, exchange, plane)  # 403 404 503
     answer = Answer(route.channels[0])
