@@ -7,16 +7,15 @@ import re
 
 import pytest
 
-from fake_answers import DONE, SSE, answer, chat_answer, chat_events, chat_usage, event, head, stream
+from fake_answers import DONE, answer, chat_answer, chat_usage, event, head, stream
 from fake_faults import PLAIN
-from fake_provider import close, hang
+from fake_provider import hang
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
 from raw_client import Answer, request
 from stage import (
     EVENTS,
     FORM,
-    PATHS,
     WIRES,
     Stage,
     asked,
@@ -399,12 +398,3 @@ def test_a_stream_that_nobody_asked_for_and_a_plain_answer_to_who_asked_for_a_st
     stage.check_cost(stage.charge(stage.ask(wire)), Usage(input_tokens=19, output_tokens=10))
     stage.script(answer(plain(wire)))
     stage.check_cost(stage.charge(stage.ask(wire, stream=True)), Usage(input_tokens=19, output_tokens=10))
-
-
-@pytest.mark.parametrize("kind", [SSE, "text/event-stream", "Text/Event-Stream;charset=UTF-8"])
-def test_a_stream_is_known_by_its_content_type(stage, kind):
-    events = chat_events()
-    stage.script(head(200, "connection: close", kind=kind) + b"".join(events), close)
-    answered = stage.ask("chat", stream=True)
-    assert split(answered.body) == [one for one in events if one != chat_usage()]
-    assert PATHS["chat"] == stage.vendor.requests[0].target

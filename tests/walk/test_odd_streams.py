@@ -21,7 +21,6 @@ from fake_answers import (
     stream_head,
 )
 from fake_ends import unchunked
-from fake_faults import PLAIN
 from fake_provider import close, dribble
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
@@ -176,21 +175,6 @@ def test_a_stream_that_is_only_an_error_costs_nothing(stage, wire):
     stage.check_cost(stage.charge(answered), Usage(calls=0))
 
 
-def test_a_json_answer_to_who_asked_for_a_stream(stage):
-    stage.script(PLAIN)
-    answered = stage.ask("chat", stream=True)
-    assert answered.body == PLAIN[PLAIN.index(b"\r\n\r\n") + 4 :]
-    stage.check_cost(stage.charge(answered), USED)
-
-
-def test_a_stream_to_who_did_not_ask_for_one(stage):
-    sent = chat_events()
-    stage.script(stream(*sent))
-    answered = stage.ask("chat")
-    assert answered.body == b"".join(sent)
-    stage.check_cost(stage.charge(answered), USED)
-
-
 # compressed, although it was asked not to be
 
 
@@ -218,3 +202,11 @@ def test_a_messages_stream_keeps_its_pings(stage):
     sent = messages_events()
     stage.script(stream(*sent))
     assert json.loads(split(stage.ask("messages", stream=True).body)[2].partition(b"data: ")[2]) == {"type": "ping"}
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream; charset=utf-8", "text/event-stream", "Text/Event-Stream;charset=UTF-8"])
+def test_a_stream_is_known_by_its_content_type(stage, kind):
+    events = chat_events()
+    stage.script(head(200, "connection: close", kind=kind) + b"".join(events), close)
+    answered = stage.ask("chat", stream=True)
+    assert answered.body == shown("chat", events)
