@@ -49,6 +49,11 @@ class LiveGateway:
             raise self._failed
 
     @property
+    def running(self) -> bool:
+        """It has been started and not been stopped."""
+        return self._thread.is_alive() and not self._server.should_exit
+
+    @property
     def url(self) -> str:
         """The base address, without a path."""
         return f"http://127.0.0.1:{self.port}"

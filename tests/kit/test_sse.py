@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.kit.sse import Splitter, end_of_events, event_name, payload, split
+from penstock.kit.sse import end_of_events, event_name, payload, split
 
 STREAM = st.lists(
     st.sampled_from([b"data: a", b"data:b", b"event: x", b": c", b"\n", b"\r", b"\r\n", b"\n\n", b"\xff", b"id: 1", b":"]), max_size=14
@@ -28,63 +28,12 @@ def payloads(data: bytes) -> list[bytes]:
     return found
 
 
-def pieces(splitter: Splitter, *parts: bytes) -> list[tuple[bytes, bool]]:
-    return [piece for part in parts for piece in splitter.feed(part)]
-
-
 @settings(deadline=None)
 @given(STREAM)
 def test_split_loses_nothing_and_agrees_with_the_standard(data):
     events = split(data)
     assert b"".join(events) == data
     assert [payload(event) for event in events if payload(event) and end_of_events(event)] == [p for p in payloads(data) if p]
-
-
-@settings(deadline=None)
-@given(STREAM, st.data())
-def test_a_splitter_does_not_care_where_the_stream_is_cut(data, cuts):
-    whole = Splitter(1024)
-    at = sorted(cuts.draw(st.lists(st.integers(0, len(data)), max_size=4)))
-    parts = [data[start:end] for start, end in zip([0, *at], [*at, len(data)], strict=True)]
-    found = pieces(whole, *parts)
-    assert all(is_whole for _, is_whole in found)
-    assert b"".join(event for event, _ in found) + whole.rest() == data
-    assert [payload(event) for event, _ in found if payload(event)] == [p for p in payloads(data) if p]
-
-
-@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
-def test_every_single_cut_of_a_real_stream(newline):
-    events = [b"event: a\ndata: 1\n\n", b": ping\n\n", b"data: x\ndata: y\n\n", b"data: [DONE]\n\n"]
-    data = b"".join(events).replace(b"\n", newline)
-    for cut in range(len(data) + 1):
-        found = pieces(Splitter(1024), data[:cut], data[cut:])
-        assert [payload(event) for event, _ in found if payload(event)] == [b"1", b"x\ny", b"[DONE]"]
-        assert b"".join(event for event, _ in found) == data
-
-
-def test_byte_by_byte():
-    data = b"event: a\r\ndata: 1\r\n\r\ndata: 2\n\ndata: 3\r\r"
-    found = pieces(Splitter(64), *(data[at : at + 1] for at in range(len(data))))
-    assert [payload(event) for event, _ in found if payload(event)] == [b"1", b"2", b"3"]
-
-
-@settings(deadline=None)
-@given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 60))
-def test_an_event_over_the_limit_comes_in_pieces_and_the_next_is_whole(limit, step, size):
-    splitter = Splitter(limit)
-    data = b"data: " + b"x" * size + b"\n\n" + b"data:y\n\n"
-    parts = [data[at : at + step] for at in range(0, len(data), step)]
-    found = []
-    for part in parts:
-        found += splitter.feed(part)
-        assert splitter.partial_bytes <= max(limit, 3)
-    assert b"".join(event for event, _ in found) + splitter.rest() == data
-    if size > limit + step:
-        assert splitter.overflows >= 1
-        assert (b"data: " + b"x" * size + b"\n\n", True) not in found
-    if limit > 16:
-        assert found[-1] == (b"data:y\n\n", True)
-        assert splitter.overflows <= 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_answers import chat_events, messages_events, responses_events
 from fake_ends import Rig, parts_of, unchunked
 from penstock.relay import events as module
 from penstock.relay.events import HELD_LIMIT, PARTIAL_LIMIT, Events, end_of_events
@@ -15,6 +16,7 @@ from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
 from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.wires import WIRES
 
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ASKED = b'{"model":"gpt-4o","stream":true,"messages":[]}'
 SHOWN = b'{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
@@ -39,12 +41,12 @@ def chunk(data: bytes) -> bytes:
 class Stream:
     """An event stream on its way through a relay: the provider says, the client hears."""
 
-    def __init__(self, rig, *, asked: bytes = ASKED, limit: int = 0, http10: bool = False, head: bytes = HEAD) -> None:
+    def __init__(self, rig, *, wire: str = "chat", asked: bytes = ASKED, limit: int = 0, http10: bool = False, head: bytes = HEAD) -> None:
         self.vendor = rig.vendor()
-        self.exchange = rig.exchange()
+        self.exchange = rig.exchange(f"POST {PATHS[wire]}".encode())
         self.exchange.http10 = http10
         self.transport = self.exchange.edge.transport
-        self.ask = WIRES["chat"].peek(asked)
+        self.ask = WIRES[wire].peek(asked)
         self.events = Events(self.exchange, self.ask, rig.answered(head, self.vendor), self.vendor.connection, limit)
         self.head = self.transport.taken()
         rig.deliver(self.events, self.vendor)
@@ -115,6 +117,25 @@ def test_exactly_the_providers_bytes_less_what_is_hidden_and_held(rig_of_module,
 @pytest.fixture(scope="module")
 def rig_of_module(tmp_path_factory):
     return Rig(tmp_path_factory.mktemp("events"))
+
+
+@given(chunks=CUTS, packets=CUTS, carriage=st.booleans())
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("wire", PATHS)
+def test_every_wire_is_held_from_its_last_event_on(rig_of_module, wire, chunks, packets, carriage):
+    events = {"chat": chat_events, "messages": messages_events, "responses": responses_events}[wire](10)
+    if carriage:
+        events = [event.replace(b"\n", b"\r\n") for event in events]
+    stream = Stream(rig_of_module, wire=wire, asked=SHOWN)
+    framed = b"".join(map(chunk, cut(b"".join(events), chunks)))
+    for piece in cut(framed, packets):
+        stream.vendor.says(piece)
+    stream.vendor.says(b"0\r\n\r\n")
+    assert stream.heard == b"".join(events[:-1])
+    usage, estimated = stream.events.usage()
+    assert (usage.input_tokens, usage.output_tokens, estimated) == (19, 10, False)
+    stream.events.finish(COMPLETE, [])
+    assert stream.heard == b"".join(events) and stream.whole
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
@@ -217,15 +238,11 @@ def test_a_long_event_ends_where_two_packets_meet(stream):
 
 
 def test_a_long_last_event_is_held(rig):
-    stream = Stream(rig)
-    stream.exchange.wire = WIRES["responses"]
-    stream.events = Events(stream.exchange, stream.ask, rig.answered(HEAD, vendor := rig.vendor()), vendor.connection, 0)
-    stream.transport.taken()
-    rig.deliver(stream.events, vendor)
+    stream = Stream(rig, wire="responses")
     event = b'event: response.completed\ndata: {"type":"response.completed","response":{"output":"' + b"x" * (PARTIAL_LIMIT + 5)
     event += b'","usage":{"input_tokens":3,"output_tokens":4}}}\n\n'
     for at in range(0, len(event), 200_000):
-        vendor.says(chunk(event[at : at + 200_000]))
+        stream.says(event[at : at + 200_000])
     assert stream.heard == b""
     stream.events.finish(COMPLETE, [])
     assert stream.heard == event

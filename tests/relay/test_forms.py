@@ -159,7 +159,7 @@ def test_every_beginning_holds_the_fields_that_are_whole_in_it(data, files):
         assert all(name in fields for name, field in whole.items() if size >= field.end + len(kind))
 
 
-@given(PLAIN, FILES, st.text("abc-\r\n X", max_size=20))
+@given(PLAIN, FILES, st.text("abc-\r\n X", max_size=20).filter(lambda tail: tail and tail[0] not in "-\r"))
 def test_files_first_and_boundaries_in_the_content(data, files, tail):
     """The same parts the other way round, with pieces of the boundary in the file."""
     body, kind = encoded(data, files)

@@ -38,8 +38,11 @@ def module_vendor(loop_thread: LoopThread) -> Iterator[FakeProvider]:
 
 
 @pytest.fixture
-def vendor(module_vendor: FakeProvider) -> Iterator[FakeProvider]:
+def vendor(module_vendor: FakeProvider, vendor_gateways: list[LiveGateway]) -> Iterator[FakeProvider]:
     """The scripted provider behind `vendor_gateway`, without memory of other tests. It runs on the loop thread."""
+    for gateway in vendor_gateways:
+        if gateway.running:
+            gateway.check_quiet()
     module_vendor.requests.clear()
     module_vendor._scripts.clear()
     module_vendor.greet()

@@ -11,14 +11,7 @@ from fake_faults import PLAIN
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
 from raw_client import request
-from stage import (
-    EVENTS,
-    FORM,
-    WIRES,
-    asked,
-    form,
-    plain,
-)
+from stage import EVENTS, FORM, WIRES, asked, form, plain
 
 # usage of chat streams is asked for
 

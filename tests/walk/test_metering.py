@@ -13,15 +13,7 @@ from fake_provider import hang
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
 from raw_client import Answer, request
-from stage import (
-    EVENTS,
-    FORM,
-    WIRES,
-    Stage,
-    asked,
-    form,
-    plain,
-)
+from stage import EVENTS, FORM, WIRES, Stage, asked, form, plain
 
 CHAT_USAGE = {
     "prompt_tokens": 1119,

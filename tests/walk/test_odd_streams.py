@@ -8,33 +8,12 @@ import json
 import pytest
 
 import fake_faults
-from fake_answers import (
-    DONE,
-    chat_events,
-    chunk,
-    chunked,
-    event,
-    gzipped,
-    head,
-    messages_events,
-    stream,
-    stream_head,
-)
+from fake_answers import DONE, chat_events, chunk, chunked, event, gzipped, head, messages_events, stream, stream_head
 from fake_ends import unchunked
 from fake_provider import close, dribble
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
-from stage import (
-    CONTENT_FROM,
-    EVENTS,
-    USED,
-    WIRES,
-    begun,
-    check_broken_end,
-    events_of,
-    hidden,
-    shown,
-)
+from stage import CONTENT_FROM, EVENTS, USED, WIRES, begun, check_broken_end, events_of, hidden, shown
 
 
 @pytest.mark.parametrize("fault", fake_faults.ODD_STREAM)

@@ -18,12 +18,7 @@ from fake_answers import SSE, answer, chat_answer, chunk, chunked, event, head
 from fake_faults import PLAIN
 from fake_provider import close, flood, hang, reset
 from penstock.upstream.usage import Usage
-from stage import (
-    USED,
-    WIRES,
-    check_refusal,
-    plain,
-)
+from stage import USED, WIRES, check_refusal, plain
 
 NOTHING = Usage(calls=0)
 PIECE = os.urandom(64 * 1024)
@@ -198,9 +193,14 @@ def test_a_compressed_answer(stage, wire, encoding):
     assert stage.vendor.requests[0].header("accept-encoding") == b"identity"
 
 
-@pytest.mark.parametrize(
-    "packed", [b"\x1f\x8b\x08\x00damaged", gzip.compress(json.dumps(chat_answer()).encode())[:-12], gzip.compress(b" " * 30_000_000)]
-)
+UNREADABLE = {
+    "damaged": b"\x1f\x8b\x08\x00damaged",
+    "cut off": gzip.compress(json.dumps(chat_answer()).encode())[:-12],
+    "a bomb": gzip.compress(b" " * 30_000_000),
+}
+
+
+@pytest.mark.parametrize("packed", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_compressed_answer_that_cannot_be_read(stage, packed):
     stage.script(answer(packed, 200, "content-encoding: gzip"))
     answered = stage.ask("chat")
@@ -219,9 +219,21 @@ def test_an_unknown_encoding(stage):
 # answers that are not what the wire promises
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"null", b"[1]", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"usage":' * 50_000, b"x" * 900_000]
-)
+WITHOUT_USAGE = {
+    "nothing": b"",
+    "an empty object": b"{}",
+    "null": b"null",
+    "a list": b"[1]",
+    "a string": b'"x"',
+    "half an object": b"{",
+    "not UTF-8": b"\xff\xfe",
+    "deep lists": b"[" * 100_000,
+    "deep usage": b'{"usage":' * 50_000,
+    "much": b"x" * 900_000,
+}
+
+
+@pytest.mark.parametrize("body", WITHOUT_USAGE.values(), ids=WITHOUT_USAGE)
 @pytest.mark.parametrize("wire", WIRES)
 def test_an_answer_without_usage_is_passed_on_and_estimated(stage, wire, body):
     stage.script(answer(body))

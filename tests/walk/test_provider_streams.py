@@ -8,25 +8,9 @@ import anthropic
 import openai
 import pytest
 
-from fake_answers import (
-    chat_events,
-    chunk,
-    head,
-    stream,
-    stream_head,
-)
+from fake_answers import chat_events, chunk, head, stream, stream_head
 from fake_provider import close, hang, reset
-from stage import (
-    CONTENT_FROM,
-    EVENTS,
-    USED,
-    WIRES,
-    begun,
-    check_broken_end,
-    events_of,
-    hidden,
-    shown,
-)
+from stage import CONTENT_FROM, EVENTS, USED, WIRES, begun, check_broken_end, events_of, hidden, shown
 
 BREAKS = {
     "closes between events": lambda wire: (begun(wire), close),

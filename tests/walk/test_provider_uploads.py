@@ -12,9 +12,7 @@ from fake_answers import answer, chunked
 from fake_faults import PLAIN
 from fake_provider import close, hang, reset
 from raw_client import request
-from stage import (
-    check_refusal,
-)
+from stage import check_refusal
 
 PIECE = os.urandom(64 * 1024)
 

@@ -24,13 +24,7 @@ from penstock.billing.door import Books
 from penstock.infra.database import sqlite_path
 from program import Program
 from raw_client import RawClient, chat, request
-from stage import (
-    EVENTS,
-    Stage,
-    begun,
-    check_broken_end,
-    plain,
-)
+from stage import EVENTS, Stage, begun, check_broken_end, plain
 
 ENDS = (b"[DONE]", b"response.completed", b"message_stop")
 """What tells a client that a stream is complete."""

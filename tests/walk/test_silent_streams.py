@@ -8,20 +8,9 @@ import anthropic
 import openai
 import pytest
 
-from fake_answers import (
-    chat_events,
-    chunk,
-    event,
-    head,
-    stream_head,
-)
+from fake_answers import chat_events, chunk, event, head, stream_head
 from fake_provider import close
-from stage import (
-    EVENTS,
-    WIRES,
-    hidden,
-    shown,
-)
+from stage import EVENTS, WIRES, hidden, shown
 
 
 @pytest.fixture(scope="module")

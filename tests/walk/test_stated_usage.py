@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fake_answers import (
-    DONE,
-    chat_chunk,
-    chat_events,
-    chat_usage,
-    chunk,
-    stream,
-    stream_head,
-)
+from fake_answers import DONE, chat_chunk, chat_events, chat_usage, chunk, stream, stream_head
 from fake_provider import close
 from penstock.upstream.usage import Usage
-from stage import (
-    USED,
-)
+from stage import USED
 
 
 def chat_stream(stage, *usages: dict | None, **more):

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
-_SEAM = 3
-"""So many bytes of a blank line may have arrived before its last one."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -61,52 +59,3 @@ def _values(event: bytes, field: bytes) -> list[bytes]:
         if name == field:
             found.append(value.removeprefix(b" "))
     return found
-
-
-class Splitter:
-    """Events from a stream that arrives cut anywhere. It holds at most `limit_bytes` of an event that has not ended.
-
-    An event longer than that is given out in pieces, and counted in `overflows`.
-    """
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = max(limit_bytes, _SEAM)
-        self._partial = bytearray()
-        self._broken = False
-        """In the middle of an event that is given out in pieces."""
-        self.overflows = 0
-
-    @property
-    def partial_bytes(self) -> int:
-        """How much of an event that has not ended is held."""
-        return len(self._partial)
-
-    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
-        """What has become known with `data`, in order, nothing lost: (bytes, whether they are one whole event)."""
-        if not self._partial and not self._broken and data.endswith(b"\n\n"):
-            return [(event, True) for event in split(data)]
-        partial = self._partial
-        looked = max(0, len(partial) - _SEAM)
-        partial += data
-        found: list[tuple[bytes, bool]] = []
-        done = 0
-        for match in _BLANK_LINE.finditer(partial, looked):
-            if match.end() == len(partial) and partial.endswith(b"\n\r"):
-                break  # where one line ended in LF or CR LF, this CR has a LF to come
-            found.append((bytes(partial[done : match.end()]), not self._broken))
-            done = match.end()
-            self._broken = False
-        del partial[:done]
-        if len(partial) > self._limit:
-            self.overflows += not self._broken
-            self._broken = True
-            kept = len(partial) - _SEAM
-            found.append((bytes(partial[:kept]), False))
-            del partial[:kept]
-        return found
-
-    def rest(self) -> bytes:
-        """What is left when the stream has ended: an event without its blank line, which clients ignore."""
-        rest = bytes(self._partial)
-        self._partial.clear()
-        return rest

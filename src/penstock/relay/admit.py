@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
-from penstock.relay.exchange import Exchange
+from penstock.relay.exchange import Exchange, stopping
 from penstock.relay.plane import Plane
 
 OWN_CREDENTIALS = Caller(key_id=None, name="own credentials", models=None, record=False, expires_at_ms=None)
@@ -14,7 +14,7 @@ CREDENTIALS_LIMIT = 4
 def find_caller(exchange: Exchange, plane: Plane) -> Caller | None:
     """The caller, if the first credential is of a key that was seen before. Raises PenstockError 503 while stopping."""
     if plane.stopping:
-        raise PenstockError("shutting_down", "The gateway is stopping; send the request again.", retry_after_s=1)
+        raise stopping()
     if plane.keys is None:
         return OWN_CREDENTIALS
     sifted = exchange.sifted

@@ -6,9 +6,9 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
-from penstock.kit.errors import PenstockError
 from penstock.kit.sse import end_of_events, split
 from penstock.kit.walker import Signal
+from penstock.relay.exchange import stopping
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.splice import refusal
@@ -240,9 +240,7 @@ class Events:
         if outcome == COMPLETE:
             last = b"".join(self._held or ()) + b"".join(lines)
         else:
-            error = refusal(self._error)
-            if outcome == STOPPED:
-                error = PenstockError("shutting_down", "The gateway is stopping; send the request again.")
+            error = stopping() if outcome == STOPPED else refusal(self._error)
             last = (b"\n\n" if self._long else b"") + exchange.dialect.stream_error(error, exchange.id)
         end = b"0\r\n\r\n" if self._framed else b""
         framed = b"%x\r\n%b\r\n" % (len(last), last) if last and self._framed else last

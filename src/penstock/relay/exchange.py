@@ -50,6 +50,11 @@ class Stopping(Interruption):
     outcome = STOPPED
 
 
+def stopping() -> PenstockError:
+    """The refusal of what cannot be finished because the gateway stops."""
+    return PenstockError("shutting_down", "The gateway is stopping; send the request again.", retry_after_s=1)
+
+
 class Exchange:
     """One request as the walk sees it. `body` is None while the body has not come, or when it is streamed through `upload`.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from penstock.kit.errors import PenstockError
 from penstock.kit.walker import Signal
 from penstock.relay.compression import expand
+from penstock.relay.exchange import stopping
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.tape import Tape
@@ -196,11 +197,6 @@ def _reset(exchange: Exchange) -> None:
     transport = exchange.edge.transport
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
-
-
-def stopping() -> PenstockError:
-    """The refusal of what can't be finished because the gateway stops."""
-    return PenstockError("shutting_down", "The gateway is stopping; send the request again.", retry_after_s=1)
 
 
 def refusal(error: UpstreamError | None) -> PenstockError:

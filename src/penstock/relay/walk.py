@@ -18,11 +18,10 @@ from penstock.kit.walker import Signal
 from penstock.relay.admit import find_caller, look_up
 from penstock.relay.bodies import read_held, read_upload
 from penstock.relay.call import Answer, call, splice
-from penstock.relay.exchange import Exchange, Interruption
+from penstock.relay.exchange import Exchange, Interruption, stopping
 from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.route import choose, estimate
-from penstock.relay.splice import stopping
 from penstock.relay.tunnel import refuse_upgrade
 from penstock.upstream.usage import Usage
 
