@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import logging
 import time
@@ -39,6 +41,7 @@ SETTLE_S = 5
 """After the time to stop is over: how long interrupted exchanges have to settle."""
 FLUSH_S = 1
 """And how long clients that are cut off have to read what is left for them."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _log = logging.getLogger("penstock.app")
 
 
@@ -101,6 +104,7 @@ class Parts:
             stack.callback(self.pulse.stop)
             stack.push_async_callback(self.cut)
             _spare_the_collector()
+            _give_memory_back()
             yield
 
     def _close_pools(self) -> None:
@@ -164,6 +168,15 @@ async def _until(true: Callable[[], bool], within_s: float) -> None:
     end = time.monotonic() + within_s
     while not true() and time.monotonic() < end:  # noqa: ASYNC110  it is rare, and nobody would set an event
         await asyncio.sleep(0.01)
+
+
+def _give_memory_back() -> None:
+    """Have glibc return large buffers when they are freed: it would keep whatever the busiest second needed, once per thread."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library has another way
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 2 * 1024 * 1024)
+        mallopt(_M_TRIM_THRESHOLD, 1024 * 1024)
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def _spare_the_collector() -> None:

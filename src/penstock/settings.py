@@ -112,7 +112,7 @@ class Settings(BaseModel):
 
     record: bool = False
     record_body_limit: int = Field(1024 * 1024, ge=0)
-    record_queue_limit: int = Field(64 * 1024 * 1024, ge=0)
+    record_queue_limit: int = Field(16 * 1024 * 1024, ge=0)
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
