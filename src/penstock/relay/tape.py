@@ -4,14 +4,26 @@ from __future__ import annotations
 
 
 class Tape:
-    """At most `limit_bytes` of a body, in pieces. `cut`: there was more."""
+    """At most `limit_bytes` of a body. `cut`: there was more.
 
-    __slots__ = ("_room", "cut", "pieces")
+    One piece is kept as it came; several become one buffer, since thousands of open streams with a piece per event would scatter
+    small objects over memory that could then not be given back.
+    """
+
+    __slots__ = ("_buffer", "_first", "_room", "cut")
 
     def __init__(self, limit_bytes: int) -> None:
         self._room = limit_bytes
-        self.pieces: list[bytes] = []
+        self._first = b""
+        self._buffer: bytearray | None = None
         self.cut = False
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """What was kept, none of it empty."""
+        if self._buffer is not None:
+            return [bytes(self._buffer)]
+        return [self._first] if self._first else []
 
     def add(self, data: bytes) -> None:
         """Keep a piece, as far as there is room."""
@@ -19,6 +31,11 @@ class Tape:
         if len(data) > room:
             self.cut = True
             data = data[:room]
-        if data:
-            self.pieces.append(data)
-            self._room = room - len(data)
+        if self._buffer is not None:
+            self._buffer += data
+        elif self._first:
+            self._buffer = bytearray(self._first)
+            self._buffer += data
+        else:
+            self._first = data
+        self._room = room - len(data)
