@@ -37,6 +37,8 @@ from penstock.relay.tally import Tally
 from penstock.settings import Settings
 from penstock.upstream.demo import server as demo
 
+BACKLOG = 4096
+"""Clients that may wait to be accepted."""
 SETTLE_S = 5
 """After the time to stop is over: how long interrupted exchanges have to settle."""
 FLUSH_S = 1
@@ -50,7 +52,7 @@ class Parts:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        url = str(settings.database_url)
+        url = settings.database_url
         self.database = Database(url, settings.durability)
         store = open_store(settings.data)
         self.pulse = Pulse(_beat_s(settings))
@@ -229,6 +231,6 @@ def server_config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         date_header=False,
         timeout_keep_alive=int(settings.keep_alive_s),
         timeout_graceful_shutdown=int(settings.stop_s),
-        backlog=4096,
+        backlog=BACKLOG,
         ws="none",
     )

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from penstock.app import build, server_config
+from penstock.app import BACKLOG, build, server_config
 from penstock.catalog.channels import channels_from
 from penstock.hello import hello
 from penstock.infra import logs, schema
@@ -34,7 +34,6 @@ from penstock.kit.tasks import spawn
 from penstock.settings import Settings, SettingsError
 
 FIRST_KEY = "first"
-BACKLOG = 4096
 FILES_BESIDE = 1000
 """Open files of a process beside the two of each client: its own connection and one to a provider."""
 FEW_FILES = 4096

@@ -6,14 +6,17 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from fake_answers import answer, chunked
 from fake_provider import FakeProvider
 from live_gateway import LiveGateway
 from loop_thread import LoopThread
+from penstock.upstream.demo.server import DemoServer
 from raw_client import Answer, RawClient, bearer, request
 from stage import Stage
+from wiretap import Wiretap
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +138,18 @@ def post(vendor_gateway: LiveGateway, dial: Callable[..., RawClient]) -> Callabl
         return whole
 
     return send
+
+
+@pytest.fixture(scope="module")
+def tap(loop_thread: LoopThread, demo: DemoServer) -> Iterator[Wiretap]:
+    """Hears what the provider is sent."""
+    wiretap = loop_thread.run(Wiretap(demo.port).start())
+    yield wiretap
+    loop_thread.run(wiretap.stop())
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    """A plain HTTP client."""
+    with httpx.Client(timeout=30) as client:
+        yield client

@@ -12,8 +12,6 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 
 from live_gateway import LiveGateway
-from loop_thread import LoopThread
-from penstock.upstream.demo.server import DemoServer
 from sdk_judges import nowhere, same_request, shown
 from wiretap import Wiretap
 
@@ -134,14 +132,6 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda ope
 
 
 # What is judged: the same operations without a gateway, through one with the demo provider, and through one with a provider key.
-
-
-@pytest.fixture(scope="module")
-def tap(loop_thread: LoopThread, demo: DemoServer) -> Iterator[Wiretap]:
-    """Hears what the provider is sent."""
-    wiretap = loop_thread.run(Wiretap(demo.port).start())
-    yield wiretap
-    loop_thread.run(wiretap.stop())
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from live_gateway import LiveGateway
-from loop_thread import LoopThread
 from penstock.upstream.demo.audio import wav
 from penstock.upstream.demo.images import png
-from penstock.upstream.demo.server import DemoServer
 from sdk_judges import nowhere, same_request, shown, without_ids
 from wiretap import Wiretap
 
@@ -230,14 +228,6 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda ope
 
 
 # What is judged: the same operations without a gateway, through one with the demo provider, and through one with a provider key.
-
-
-@pytest.fixture(scope="module")
-def tap(loop_thread: LoopThread, demo: DemoServer) -> Iterator[Wiretap]:
-    """Hears what the provider is sent."""
-    wiretap = loop_thread.run(Wiretap(demo.port).start())
-    yield wiretap
-    loop_thread.run(wiretap.stop())
 
 
 @pytest.fixture(scope="module")

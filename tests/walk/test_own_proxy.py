@@ -11,7 +11,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -22,11 +22,9 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from live_gateway import LiveGateway
-from loop_thread import LoopThread
 from penstock.compat.worker import COLUMNS
 from penstock.settings import REWRITE_REFUSED
 from penstock.upstream.demo.audio import wav
-from penstock.upstream.demo.server import DemoServer
 from sdk_judges import same_request, shown
 from wiretap import Wiretap
 
@@ -35,21 +33,6 @@ ANTHROPIC_KEY = "sk-ant-own-" + "1234" * 8
 GUARD = "guard of the logs"
 TALK: Any = [{"role": "user", "content": "Grüße, 世界!"}]
 CHAT = {"model": "demo", "messages": TALK}
-
-
-@pytest.fixture(scope="module")
-def http() -> Iterator[httpx.Client]:
-    """A plain HTTP client."""
-    with httpx.Client(timeout=30) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def tap(loop_thread: LoopThread, demo: DemoServer) -> Iterator[Wiretap]:
-    """Hears what the provider is sent."""
-    wiretap = loop_thread.run(Wiretap(demo.port).start())
-    yield wiretap
-    loop_thread.run(wiretap.stop())
 
 
 @pytest.fixture

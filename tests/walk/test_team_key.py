@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -15,10 +15,8 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from live_gateway import LiveGateway
-from loop_thread import LoopThread
 from penstock.upstream.demo.audio import wav
 from penstock.upstream.demo.images import png
-from penstock.upstream.demo.server import DemoServer
 from sdk_judges import nowhere
 from wiretap import Wiretap
 
@@ -26,21 +24,6 @@ TOKEN = "Une9f2ijwe"
 TEAM_KEY = "sk-of-the-team"
 TALK: Any = [{"role": "user", "content": "Hello"}]
 PICTURE = ("picture.png", png(64, 64, b"123456789012"), "image/png")
-
-
-@pytest.fixture(scope="module")
-def http() -> Iterator[httpx.Client]:
-    """A plain HTTP client."""
-    with httpx.Client(timeout=30) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def tap(loop_thread: LoopThread, demo: DemoServer) -> Iterator[Wiretap]:
-    """Hears what the providers are sent."""
-    wiretap = loop_thread.run(Wiretap(demo.port).start())
-    yield wiretap
-    loop_thread.run(wiretap.stop())
 
 
 @pytest.fixture(scope="module")

@@ -75,8 +75,7 @@ def _held_form(exchange: Exchange, upload: Upload, body: bytes, plane: Plane) ->
         exchange.upload, exchange.body = None, body
         return ask
     if multipart:
-        field = fields["model"]
-        body = body[: field.start] + new.encode() + body[field.end :]
+        body = fields["model"].replaced(body, new)
     else:
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         body = urlencode([(name, new if name == "model" else value) for name, value in pairs]).encode()
@@ -99,8 +98,7 @@ async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane, *, whol
     ask = exchange.wire.peek_form({name: field.value for name, field in fields.items()}, size)
     new = plane.rewrites.get(ask.model) if ask.model is not None else None
     if new is not None:
-        field = fields["model"]
-        upload.replace(prefix[: field.start] + new.encode() + prefix[field.end :])
+        upload.replace(fields["model"].replaced(prefix, new))
     return ask
 
 

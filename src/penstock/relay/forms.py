@@ -25,6 +25,10 @@ class Field(NamedTuple):
     start: int
     end: int
 
+    def replaced(self, body: bytes, value: str) -> bytes:
+        """The body, or the beginning of it that the field was found in, with another value in its place."""
+        return body[: self.start] + value.encode() + body[self.end :]
+
 
 def is_multipart(content_type: bytes) -> bool:
     """The body is multipart/form-data."""

@@ -180,15 +180,10 @@ class Plain:
         body = b"".join(self._gathered)
         if self.tape is not None:
             self.tape.add(body)
-        if body:
-            head_lines = answer_lines(head.headers, length=False)
-            framing = b"content-length: %d\r\n" % len(body)
-        else:
-            # HEAD, 204 and 304 have a length in their head at most, and no body.
-            head_lines = answer_lines(head.headers, length=head.status != 204)
-            framing = b"" if exchange.target.method == b"HEAD" or head.status in (204, 304) else b"content-length: 0\r\n"
-            if framing:
-                head_lines = answer_lines(head.headers, length=False)
+        # HEAD, 204 and 304 have a length in their head at most, and no body.
+        bodiless = not body and (exchange.target.method == b"HEAD" or head.status in (204, 304))
+        head_lines = answer_lines(head.headers, length=bodiless and head.status != 204)
+        framing = b"" if bodiless else b"content-length: %d\r\n" % len(body)
         exchange.write(exchange.head(head.status, head_lines + lines if lines else head_lines, framing) + body)
 
 
