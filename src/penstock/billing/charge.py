@@ -18,6 +18,7 @@ class Charge(msgspec.Struct, gc=False):
     id: str
     """The request's id, `req_...`; it begins with the time, and makes writing a charge twice harmless."""
     created_at_ms: int
+    account_id: str | None
     key_id: str | None
     wire: str
     provider: str
@@ -42,6 +43,10 @@ class Charge(msgspec.Struct, gc=False):
     extra_usage: str | None
     """The rarer usage that is not zero, as a JSON object."""
     cost_nano: int
+    free_nano: int
+    """How much of the cost was free money."""
+    multiplier_micro: int
+    """Millionths that the price was multiplied by."""
     price_version: str | None
     """None: the model has no price."""
     upload_ms: int

@@ -1,10 +1,13 @@
-"""The tables of billing: one row per charged request."""
+"""The tables of billing: one row per charged request; purses, the leases on them, and the entries that explain them."""
 
 from __future__ import annotations
 
-from sqlalchemy import Integer
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from penstock.accounts.models import OPERATOR, Account
 from penstock.infra.database import Base
 
 
@@ -19,6 +22,7 @@ class ChargeRow(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     created_at_ms: Mapped[int]
+    account_id: Mapped[str | None] = mapped_column(server_default=OPERATOR)
     key_id: Mapped[str | None]
     wire: Mapped[str]
     provider: Mapped[str]
@@ -37,8 +41,195 @@ class ChargeRow(Base):
     reasoning_tokens: Mapped[int]
     extra_usage: Mapped[str | None]
     cost_nano: Mapped[int]
+    free_nano: Mapped[int] = mapped_column(server_default="0")
+    multiplier_micro: Mapped[int] = mapped_column(server_default="1000000")
     price_version: Mapped[str | None]
     upload_ms: Mapped[int] = mapped_column(Integer)
     first_byte_ms: Mapped[int] = mapped_column(Integer)
     duration_ms: Mapped[int] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(Integer)
+
+
+class Purse(Base):
+    """What may still be spent: an account's money, paid or free, or what a limit leaves of it.
+
+    A limit's purse is filled up to `limit_units` when its window ends. Units are nano-dollars, tokens or requests, as `kind` says.
+    What workers have on lease is not in `balance`. Where nothing is on lease, and no window is over, `balance` is what is left.
+    """
+
+    __tablename__ = "purse"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """`<owner>/<kind>`, the owner an account or a key."""
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.id), index=True)
+    kind: Mapped[str]
+    """`paid`, `free`; `total`, `day`, `week`, `month`; `rpm`, `tpm`, `concurrency`."""
+    limit_units: Mapped[int | None]
+    balance: Mapped[int]
+    from_ms: Mapped[int | None]
+    until_ms: Mapped[int | None]
+    """The window; None for what has none."""
+
+
+class Lease(Base):
+    """What one worker has of one purse: `amount` was taken from its balance, `spent` of that is spent.
+
+    `spent` grows in the transaction that writes the charges. To square a lease is to give `amount - spent` back to the balance (or
+    to take what is missing from it), set `amount` to `spent`, and post an entry of `spent - posted`: that can be done at any
+    time and any number of times. Rows stay, so that what is spent late still has a place.
+    """
+
+    __tablename__ = "lease"
+    __table_args__ = (
+        Index(None, "purse_id"),
+        Index("ix_lease_open", "worker", sqlite_where=text("closed_at_ms IS NULL"), postgresql_where=text("closed_at_ms IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    worker: Mapped[str]
+    purse_id: Mapped[str] = mapped_column(ForeignKey(Purse.id))
+    amount: Mapped[int]
+    spent: Mapped[int]
+    posted: Mapped[int]
+    from_ms: Mapped[int | None]
+    """The window of the purse when it was taken: what is left of it is given back only to the same one."""
+    taken_at_ms: Mapped[int]
+    closed_at_ms: Mapped[int | None]
+
+
+class Worker(Base):
+    """A process that serves; it says every second that it lives, and what its long requests have cost so far."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    node: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    started_at_ms: Mapped[int]
+    seen_at_ms: Mapped[int]
+    running: Mapped[bytes | None]
+    """Charges, as JSON, to be posted as `interrupted` if it dies now."""
+
+
+class Recall(Base):
+    """A wish that workers give back what they do not need of a purse."""
+
+    __tablename__ = "recall"
+
+    purse_id: Mapped[str] = mapped_column(primary_key=True)
+    asked_at_ms: Mapped[int]
+
+
+class Entry(Base):
+    """A movement of money: from `credit` to `debit`, insert-only. Corrections are new entries.
+
+    Sides are purses, or one of the accounts without a floor: `cash`, `grants`, `revenue`, `adjustments`, `expired`. An entry that
+    fills a purse has it as `debit`, one that empties it as `credit`.
+    """
+
+    __tablename__ = "entry"
+    __table_args__ = (Index(None, "account_id", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Derived from what it is about, so that doing it twice is harmless."""
+    kind: Mapped[str]
+    """`top_up`, `grant`, `charge`, `overage`, `refund`, `adjust`, `app_charge` or `expire`."""
+    debit: Mapped[str]
+    credit: Mapped[str]
+    amount_nano: Mapped[int]
+    """Above zero."""
+    ref: Mapped[str]
+    """A lease, a code, a grant, an order: what it is about."""
+    account_id: Mapped[str]
+    created_at_ms: Mapped[int]
+    note: Mapped[str]
+
+
+class Grant(Base):
+    """Free money with an end. What is spent of the free purse is taken from the grant that ends first."""
+
+    __tablename__ = "free_grant"
+    __table_args__ = (Index(None, "account_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
+    amount_nano: Mapped[int]
+    left_nano: Mapped[int]
+    """As of the last grant or expiry of the account."""
+    created_at_ms: Mapped[int]
+    expires_at_ms: Mapped[int | None]
+    expired_at_ms: Mapped[int | None]
+    note: Mapped[str]
+
+
+class Code(Base):
+    """A redemption code, kept as a digest: whoever shows it gets its amount, once."""
+
+    __tablename__ = "code"
+    __table_args__ = (Index(None, "batch"),)
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    batch: Mapped[str]
+    kind: Mapped[str]
+    """`top_up` or `grant`."""
+    amount_nano: Mapped[int]
+    prefix: Mapped[str]
+    grant_days: Mapped[int | None]
+    created_at_ms: Mapped[int]
+    created_by: Mapped[str]
+    expires_at_ms: Mapped[int | None]
+    account_id: Mapped[str | None]
+    """Who has redeemed it."""
+    redeemed_at_ms: Mapped[int | None]
+    disabled_at_ms: Mapped[int | None]
+
+
+class UsageHour(Base):
+    """Sums of charges by hour, account, key and model, for statistics; complete up to the mark of `Rollup`."""
+
+    __tablename__ = "usage_hour"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    hour_ms: Mapped[int] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    """Empty for requests without a key."""
+    model: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    requests: Mapped[int]
+    failed: Mapped[int]
+    estimated: Mapped[int]
+    unpriced: Mapped[int]
+    input_tokens: Mapped[int]
+    cache_read_tokens: Mapped[int]
+    cache_write_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    reasoning_tokens: Mapped[int]
+    cost_nano: Mapped[int]
+    free_nano: Mapped[int]
+    duration_ms: Mapped[int]
+    first_byte_ms: Mapped[int]
+
+
+class ChargeOf(Base):
+    """Which charges an account has, in their order: an index that is filled behind the charges, up to the mark of `Rollup`.
+
+    An index of the table itself would be written with every request, a page for each account that is active.
+    """
+
+    __tablename__ = "charge_of"
+    __table_args__: Any = ({"sqlite_with_rowid": False},)
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    charge_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str]
+    model: Mapped[str]
+
+
+class Rollup(Base):
+    """How far charges have been summed and indexed: all with a smaller id have."""
+
+    __tablename__ = "rollup"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    mark: Mapped[str]

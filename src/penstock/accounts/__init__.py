@@ -1,0 +1,1 @@
+"""Accounts: who pays, who may sign in, and what they may administer."""
