@@ -17,21 +17,27 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 import penstock
-from penstock.billing.door import Books, Purse
+from penstock.billing import recalls
+from penstock.billing.door import Books, Holds, Treasury
+from penstock.billing.presence import Presence
+from penstock.billing.treasury import Sizes
 from penstock.catalog.channels import channels_from
 from penstock.catalog.door import Catalog
 from penstock.compat import operations, team, worker
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
+from penstock.infra.revisions import Feed
 from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
 from penstock.kit.pulse import Pulse
+from penstock.kit.tasks import spawn
 from penstock.records.door import Recorder
 from penstock.records.segments import open_store
 from penstock.records.service import Records
 from penstock.relay.edge import Edge
 from penstock.relay.metrics import Metrics
 from penstock.relay.plane import Plane, TickLimits
+from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
 from penstock.settings import Settings
@@ -56,6 +62,7 @@ class Parts:
         self.database = Database(url, settings.durability)
         store = open_store(settings.data)
         self.pulse = Pulse(_beat_s(settings))
+        self.feed = Feed(self.database, alone=settings.workers == 1)
         self.keys = Keys(self.database)
         self.recorder = Recorder(self.database, store, settings.record_queue_limit)
         self.records = Records(self.database, store)
@@ -64,15 +71,18 @@ class Parts:
             pulse=self.pulse,
             limits=TickLimits.of(settings, self.pulse),
             channels=(),
-            keys=None if settings.transparent else KeyRing(self.database),
-            catalog=Catalog(settings),
+            keys=None if settings.transparent else KeyRing(self.database, self.feed),
+            catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data),
             recorder=self.recorder,
             metrics=Metrics(),
-            purse=Purse(),
+            holds=Holds(),
+            treasury=Treasury(self.database, Sizes(settings.lease_least_nano, settings.lease_most_nano, settings.funds_wait_s)),
             records_all=settings.records_all,
             rewrites=settings.rewrites,
         )
+        self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
+        self.feed.follow(recalls.REVISION, self._recalled)
         self.tally = Tally(self.plane.metrics, settings.data / "run")
 
     @asynccontextmanager
@@ -82,13 +92,19 @@ class Parts:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             await schema.migrate(self.database)
+            await plane.catalog.start()
+            stack.push_async_callback(plane.catalog.stop)
             await self.recorder.start()
             stack.push_async_callback(self.recorder.stop)
+            await self.presence.start()
+            stack.push_async_callback(self.presence.stop)
             await plane.books.start()
             stack.push_async_callback(plane.books.stop)
             if plane.keys is not None:
                 await plane.keys.start()
                 stack.push_async_callback(plane.keys.stop)
+            await self.feed.start()
+            stack.push_async_callback(self.feed.stop)
             demo_port = None
             if self.settings.demo:
                 provider = await demo.start("127.0.0.1", 0)
@@ -108,6 +124,9 @@ class Parts:
             _spare_the_collector()
             _give_memory_back()
             yield
+
+    def _recalled(self) -> None:
+        spawn(self.presence.recalled(), name="recall")
 
     def _close_pools(self) -> None:
         for channel in self.plane.channels:
@@ -142,7 +161,7 @@ class Parts:
         metrics.gauge("charges_queued", lambda: plane.books.depth)
         metrics.gauge("records_queued", lambda: self.recorder.depth)
         metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
-        metrics.gauge("open_holds", lambda: plane.purse.open_holds)
+        metrics.gauge("open_holds", lambda: plane.holds.open)
         metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools), "idle")
         metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools), "busy")
         metrics.counter("records_dropped", lambda: self.recorder.dropped)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 PREFIX = "PENSTOCK_"
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -83,6 +83,11 @@ class Settings(BaseModel):
     api_logging: str = ""
     api_model_rewrite: str = ""
 
+    public_url: str = ""
+    registration: Literal["off", "invite", "open"] = "off"
+    smtp_url: SecretStr | None = None
+    mail_from: str = Field("", validate_default=True)
+
     body_limit: int = Field(64 * 1024 * 1024, ge=1024)
     header_limit: int = Field(64 * 1024, ge=1024)
     url_limit: int = Field(16 * 1024, ge=256)
@@ -101,6 +106,10 @@ class Settings(BaseModel):
     upstream_connections: int = Field(4096, ge=1)
     upstream_keep_alive_s: float = Field(30, gt=0)
     upstream_head_limit: int = Field(128 * 1024, ge=1024)
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    drain_s: float = Field(60, gt=0)
+    drain_limit: int = Field(16 * 1024 * 1024, ge=1024)
+    drains: int = Field(64, ge=0)
 
     comment_every_s: float = Field(15, gt=0)
     show_cost: bool = False
@@ -108,7 +117,13 @@ class Settings(BaseModel):
     show_overhead: bool = False
 
     default_output_tokens: int = Field(4096, ge=1)
+    price_jump_factor: int = Field(4, ge=2, le=1000)
+    lease_s: float = Field(10, ge=3)
+    lease_least_nano: int = Field(50_000_000, ge=1)
+    lease_most_nano: int = Field(5_000_000_000, ge=1)
+    funds_wait_s: float = Field(0.4, ge=0, le=10)
     durability: Literal["process", "power"] = "process"
+    display_units: int = Field(1, ge=1, le=1_000_000)
 
     record: bool = False
     record_body_limit: int = Field(1024 * 1024, ge=0)
@@ -130,6 +145,34 @@ class Settings(BaseModel):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("it must be a URL such as https://api.example.com/v1")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (
+            parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment
+        ):
+            raise ValueError("it must be a URL without a path, such as https://gateway.example.com")
+        return value.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            from penstock.infra.mail import read_smtp_url  # noqa: PLC0415  heavy, and few commands send mail
+
+            read_smtp_url(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_sender(cls, value: str, known: ValidationInfo) -> str:
+        if value or known.data.get("smtp_url") is not None:
+            from penstock.infra.mail import read_sender  # noqa: PLC0415  as above
+
+            read_sender(value)
         return value
 
     @field_validator("data", "ca_file")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from penstock.billing.charge import Charge
+from penstock.billing.charge import COLUMNS, Charge
 from penstock.billing.door import Books
 from penstock.billing.models import ChargeRow
 from penstock.infra.database import Database
@@ -20,6 +20,7 @@ from penstock.kit.ids import new_id
 
 SOUND = {
     "created_at_ms": 1_700_000_000_000,
+    "account_id": "acc_operator",
     "key_id": "key_a",
     "wire": "chat",
     "provider": "openai",
@@ -38,6 +39,8 @@ SOUND = {
     "reasoning_tokens": 1,
     "extra_usage": None,
     "cost_nano": 123_456_789,
+    "free_nano": 0,
+    "multiplier_micro": 1_000_000,
     "price_version": "2026-01-01",
     "upload_ms": 1,
     "first_byte_ms": 20,
@@ -52,7 +55,10 @@ import uvloop
 from penstock.billing.door import Books, Charge
 from penstock.kit.ids import new_id
 
-REST = ("key_a", "chat", "openai", "main", "m", "m", 200, "complete", False, False, 1, 0, 0, 0, 1, 0, None, 7, "v", 0, 0, 0, 1)
+REST = (
+    "acc_operator", "key_a", "chat", "openai", "main", "m", "m", 200, "complete", False, False, 1, 0, 0, 0, 1, 0, None, 7, 0, 1_000_000,
+    "v", 0, 0, 0, 1,
+)
 
 async def main(url, data, durability):
     loop = asyncio.get_running_loop()
@@ -92,7 +98,7 @@ async def read(url: str) -> list[Charge]:
     database = Database(url)
     try:
         async with database.session(read_only=True) as session:
-            rows = await session.execute(select(*ChargeRow.__table__.columns).order_by(ChargeRow.id))
+            rows = await session.execute(select(*(getattr(ChargeRow, name) for name in COLUMNS)).order_by(ChargeRow.id))
             return [Charge(*row) for row in rows]
     finally:
         await database.close()

@@ -123,6 +123,7 @@ def test_every_model(provider: Provider, info: ModelInfo) -> None:
     recalled = official.recall_price(price.version)
     assert recalled is not None
     assert (recalled.version, recalled.per, recalled.bands) == (price.version, price.per, price.bands)
+    assert official.subject(price.version) == (provider.id, info.id)
 
 
 def test_units_are_those_of_genai_prices() -> None:
@@ -223,11 +224,11 @@ def test_the_price_of_the_day_of_the_request() -> None:
     usage = Usage(input_tokens=1_000)
     assert (before.cost(usage), after.cost(usage)) == (10_000_000, 2_000_000)
     assert before.expires_at_ms == change == after.effective_at_ms
-    assert before.version.endswith("openai/o3 first")
-    assert after.version.endswith("openai/o3 2025-06-10T00:00Z")
-    recalled = official.recall_price(before.version)
-    assert recalled is not None
-    assert recalled.cost(usage) == 10_000_000
+    assert before.version != after.version
+    for price in (before, after):
+        recalled = official.recall_price(price.version)
+        assert recalled is not None
+        assert recalled.cost(usage) == price.cost(usage)
 
 
 def test_the_price_of_the_hour_of_the_request() -> None:
@@ -249,23 +250,48 @@ def test_the_price_of_the_hour_of_the_request() -> None:
         assert price.effective_at_ms is not None
         assert price.effective_at_ms <= at_ms < price.expires_at_ms
         assert price.bands == official.read_price("openai", info, price.expires_at_ms - 1).bands
-        seen.append((price.version.rpartition(" ")[2], price.cost(Usage(input_tokens=1))))
+        since = datetime.fromtimestamp(price.effective_at_ms / 1000, UTC)
+        seen.append((since.strftime("%d %H:%M"), price.cost(Usage(input_tokens=1)), price.version))
         at_ms = price.expires_at_ms
-    assert seen == [
-        ("2025-03-04T00:30Z", 3_000),
-        ("2025-03-04T16:30Z", 1_000),
-        ("2025-03-05T00:30Z", 3_000),
-        ("2025-03-05T16:30Z", 1_000),
+    assert [(since, cost) for since, cost, _ in seen] == [
+        ("04 00:30", 3_000),
+        ("04 16:30", 1_000),
+        ("05 00:30", 3_000),
+        ("05 16:30", 1_000),
     ]
+    assert [version for *_, version in seen[:2]] == [version for *_, version in seen[2:]], "the same rates are the same version"
+    assert {official.read_price("openai", info, official._to_ms(moment)).version for moment in official._moments(info)} >= {
+        version for *_, version in seen
+    }
 
 
-@pytest.mark.parametrize("version", ["", "demo 1", "genai-prices 0.0.0 openai/gpt-4o first", "nonsense", "a b c d"])
+@pytest.mark.parametrize(
+    "version", ["", "demo 1", "genai-prices 0.0.0 openai/gpt-4o first", "nonsense", "a b c d", "genai-prices x", "own x y z"]
+)
 def test_a_version_of_other_data_is_not_recalled(version: str) -> None:
     assert official.recall_price(version) is None
 
 
-def test_a_version_names_the_release_and_the_model() -> None:
-    assert priced("openai", "gpt-4o").version == f"genai-prices {official.RELEASE} openai/gpt-4o 2026-10-14T00:00Z"
-    assert official.recall_price(f"genai-prices {official.RELEASE} openai/nonesuch first") is None
-    assert official.recall_price(f"genai-prices {official.RELEASE} nonesuch/gpt-4o first") is None
+def test_a_version_names_the_model_and_its_rates() -> None:
+    version = priced("openai", "gpt-4o").version
+    start, _, digest = version.rpartition(" ")
+    assert start == "genai-prices openai/gpt-4o"
+    for other in (f"{start} {'0' * len(digest)}", f"genai-prices openai/nonesuch {digest}", f"genai-prices nonesuch/gpt-4o {digest}"):
+        assert official.recall_price(other) is None
+
+
+@pytest.mark.parametrize(("moment", "cost"), [("first", 10_000_000), ("2025-06-10T00:00Z", 2_000_000)])
+def test_versions_as_the_first_release_wrote_them(moment: str, cost: int) -> None:
+    price = official.recall_price(f"genai-prices {official.RELEASE} openai/o3 {moment}")
+    assert price is not None
+    assert price.cost(Usage(input_tokens=1_000)) == cost
+    assert official.recall_price(f"genai-prices {official.RELEASE} openai/nonesuch {moment}") is None
+
+
+def test_what_the_data_knows_of_models() -> None:
+    assert "gpt-4o" in official.listed("openai")
+    assert official.listed("nonesuch") == []
+    assert official.context_tokens("openai", "GPT-4o") == 128_000
+    assert official.context_tokens("openai", "nonesuch") is None
+    assert official.context_tokens("nonesuch", "gpt-4o") is None
     assert len({info.id for provider, info in OURS if provider.id == "openai"}) == sum(provider.id == "openai" for provider, _ in OURS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.catalog.prices import RATES, STANDARD, UNITS, Price, build_price, flat
-from penstock.kit.money import MAX_NANO
+from penstock.catalog.prices import RATES, STANDARD, UNITS, Price, build_price, flat, free_price, pack, unpack
+from penstock.kit.money import MAX_NANO, PER_MILLION
 from penstock.upstream.usage import Usage
 
 
@@ -174,3 +176,104 @@ def test_negative_quantities_count_as_none() -> None:
 def test_a_cost_beyond_64_bits_is_the_largest_amount() -> None:
     assert plain(input_mtok="3").cost(Usage(input_tokens=2**80)) == MAX_NANO
     assert plain(input_mtok="999999999").cost(Usage(input_tokens=2**31)) == MAX_NANO
+
+
+MULTIPLIERS = st.one_of(st.integers(0, 10**12), st.sampled_from([0, 1, 500_000, 999_999, 1_000_000, 1_000_001, 1_250_000, 10**9, 10**12]))
+PRICES = st.sampled_from([RICH, plain(input_mtok="3", output_mtok="15"), plain(input_mtok="999999999"), plain(output_mtok="0.0000000001")])
+
+
+@given(PRICES, USAGES, MULTIPLIERS)
+def test_a_multiplied_cost_is_exact_and_rounded_once(price: Price, usage: Usage, micro: int) -> None:
+    multiplied = price.times(micro)
+    exact = sum(Fraction(line.quantity * line.rate_nano, line.per) for line in price.lines(usage)) * Fraction(micro, PER_MILLION)
+    assert multiplied.cost(usage) == min((2 * exact + 1) // 2, MAX_NANO)
+
+
+@given(PRICES, USAGES, MULTIPLIERS)
+def test_the_lines_of_a_multiplied_price_add_up_and_show_it(price: Price, usage: Usage, micro: int) -> None:
+    multiplied = price.times(micro)
+    lines = multiplied.lines(usage)
+    assert sum(line.amount_nano for line in lines) == multiplied.cost(usage)
+    assert {line.multiplier_micro for line in lines} <= {micro}
+    for line in lines if multiplied.cost(usage) < MAX_NANO else ():
+        exact = Fraction(line.quantity * line.rate_nano * micro, line.per * PER_MILLION)
+        assert exact - 1 < line.amount_nano < exact + 1
+
+
+@given(PRICES, st.integers(0, 10**7), st.integers(0, 10**7), MULTIPLIERS)
+def test_what_is_held_covers_plain_text_at_any_multiplier(price: Price, tokens_in: int, tokens_out: int, micro: int) -> None:
+    if price is not RICH:  # its rate changes with the context length
+        multiplied = price.times(micro)
+        cost = multiplied.cost(Usage(input_tokens=tokens_in, output_tokens=tokens_out))
+        assert cost <= multiplied.at_most(tokens_in, tokens_out) <= min(cost + 1, MAX_NANO)
+
+
+def test_a_multiplier_is_not_rounded_before_the_sum_is() -> None:
+    price = plain(input_mtok="0.0005")
+    assert [price.times(500_000).cost(Usage(input_tokens=tokens)) for tokens in (1, 2, 3, 4, 6)] == [0, 1, 1, 1, 2]
+
+
+def test_multiplying_again_takes_the_place_of_what_was() -> None:
+    price = plain(input_mtok="2")
+    assert price.times(1_000_000) is price
+    assert price.times(3_000_000).times(500_000) == price.times(500_000)
+    assert (price.times(1_500_000).version, price.times(1_500_000).multiplier_micro) == (price.version, 1_500_000)
+    with pytest.raises(ValueError):
+        price.times(-1)
+
+
+@given(PRICES, USAGES, MULTIPLIERS)
+def test_a_price_is_the_same_after_it_was_stored(price: Price, usage: Usage, micro: int) -> None:
+    stored = json.loads(json.dumps(pack(price.times(micro))))
+    assert unpack(price.version, stored) == price
+    assert unpack(price.version, stored).times(micro).lines(usage) == price.times(micro).lines(usage)
+
+
+def test_a_stored_price_knows_nothing_of_later_components() -> None:
+    stored = pack(RICH)
+    for bands in stored["tiers"].values():
+        for band in bands:
+            del band["rates"]["web_searches"]
+    line = unpack(RICH.version, stored).lines(Usage(web_searches=3))[0]
+    assert (line.component, line.rate, line.amount_nano) == ("web_searches", None, 0)
+
+
+def test_a_tier_of_its_own_name_is_not_the_standard_one() -> None:
+    price = build_price("test", {STANDARD: flat(input_mtok="2"), "default": flat(input_mtok="1")})
+    assert list(price.tiers()) == ["standard", "default"]
+    assert unpack(price.version, pack(price)) == price
+    assert [price.cost(Usage(input_tokens=1, service_tier=tier)) for tier in (None, "auto", "default")] == [2_000, 2_000, 1_000]
+
+
+TEXTS = st.from_regex(r"[0-9]{1,3}\.[0-9]{1,6}", fullmatch=True)
+
+
+@given(TEXTS, TEXTS)
+def test_a_version_is_of_its_rates(one: str, other: str) -> None:
+    versions = [plain(input_mtok="1", output_mtok=dollars).version for dollars in (one, other)]
+    assert (versions[0] == versions[1]) == (Decimal(one) == Decimal(other))
+
+
+def test_a_version_is_of_names_tiers_and_context_lengths_too() -> None:
+    cards = [
+        {STANDARD: flat(input_mtok="1")},
+        {STANDARD: flat(input_mtok="1", cache_read_mtok="1")},
+        {STANDARD: flat(input_mtok="1"), "flex": flat(input_mtok="1")},
+        {STANDARD: {"input_mtok": ((-1, Decimal(1)), (10, Decimal(2)))}},
+        {STANDARD: {"input_mtok": ((-1, Decimal(1)), (20, Decimal(2)))}},
+    ]
+    assert len({build_price("test", card).version for card in cards}) == len(cards)
+
+
+def test_a_free_price_is_zero_in_so_many_words() -> None:
+    price = free_price("free x", 5)
+    usage = Usage(**dict.fromkeys(RATES, 10**6))
+    assert (price.free, price.cost(usage), price.effective_at_ms) == (True, 0, 5)
+    assert all(line.rate is not None and line.rate_nano == 0 for line in price.lines(usage))
+    assert unpack(price.version, pack(price)) == price
+    assert price.times(2_000_000).free
+
+
+def test_the_same_price_at_another_time() -> None:
+    one, other = plain(input_mtok="1"), build_price("other", {STANDARD: flat(input_mtok="1")}, 3, 9)
+    assert (one.during(other).version, one.during(other).effective_at_ms, one.during(other).expires_at_ms) == (one.version, 3, 9)

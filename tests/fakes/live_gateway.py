@@ -80,7 +80,7 @@ class LiveGateway:
         def quiet() -> bool:
             plane = self.plane
             return (
-                plane.purse.open_holds == 0
+                plane.holds.open == 0
                 and all(getattr(connection, "active", None) is None for connection in plane.connections)
                 and all(channel.pool.busy == 0 for channel in plane.channels)
                 and plane.books.depth == 0
@@ -90,7 +90,7 @@ class LiveGateway:
             plane = self.plane
             busy = {channel.name: channel.pool.busy for channel in plane.channels}
             active = [c.active.target for c in plane.connections if getattr(c, "active", None) is not None]
-            raise AssertionError(f"left behind: holds {plane.purse.open_holds}, busy {busy}, active {active}, books {plane.books.depth}")
+            raise AssertionError(f"left behind: holds {plane.holds.open}, busy {busy}, active {active}, books {plane.books.depth}")
         purse = plane_purse(self.parts)
         assert purse.taken == purse.settled + purse.released
 
@@ -131,4 +131,4 @@ class LiveGateway:
 
 def plane_purse(parts: Parts) -> Any:
     """The purse that all holds are taken from."""
-    return parts.plane.purse
+    return parts.plane.holds

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from penstock.accounts.identity import CLI
+from penstock.accounts.service import Accounts, Draft
 from penstock.infra.database import Database
 from penstock.keys.service import Keys
 
@@ -38,3 +40,13 @@ async def elsewhere(database_url: str) -> AsyncIterator[Database]:
 def keys(elsewhere: Database, clock: Clock) -> Keys:
     """The service, as the command line uses it: over connections of its own."""
     return Keys(elsewhere, clock)
+
+
+@pytest.fixture
+def new_account(elsewhere: Database, clock: Clock) -> Callable[..., Awaitable[str]]:
+    """Makes accounts; returns their ids."""
+
+    async def make(role: str = "member") -> str:
+        return (await Accounts(elsewhere, clock).create(CLI, Draft("someone", role=role))).id
+
+    return make

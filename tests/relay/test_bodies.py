@@ -161,7 +161,7 @@ def test_what_was_compressed_is_not_when_it_was_renamed(rig):
 def test_what_cannot_be_read_is_refused_in_words(rig, request_, status, code, framed):
     shown, body = told(rig, chunked(request_) if framed else request_)
     assert shown == status and code in body
-    assert rig.plane.purse.taken == 0
+    assert rig.plane.holds.taken == 0
 
 
 # recorded

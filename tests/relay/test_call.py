@@ -205,7 +205,7 @@ async def test_a_provider_that_cannot_be_reached(open_rig):
             client.says(request)
             status, _, body = await answered(client)
             assert status == 502 and b"upstream_refused" in body
-    assert live.plane.purse.open_holds == 0 and live.charges() == []
+    assert live.plane.holds.open == 0 and live.charges() == []
 
 
 async def test_the_next_channel_is_asked_when_one_cannot_be_reached(open_rig):
@@ -225,7 +225,7 @@ async def test_a_client_that_leaves_while_a_connection_is_made_is_not_charged(op
     client = live.client()
     client.says(ask())
     client.leaves()
-    assert live.plane.purse.open_holds == 0
+    assert live.plane.holds.open == 0
     async with asyncio.timeout(5):
         while live.plane.channels[0].pool._connecting:  # noqa: ASYNC110  nothing tells
             await asyncio.sleep(0.001)

@@ -399,7 +399,7 @@ def test_a_client_that_leaves_takes_its_request_with_it(trusting):
     client.says(ask(line=b"GET /v1/models", body=b""))
     client.leaves()
     assert vendor.transport.aborted
-    assert rig.plane.purse.open_holds == 0 and client.edge not in rig.plane.connections
+    assert rig.plane.holds.open == 0 and client.edge not in rig.plane.connections
 
 
 def test_what_waits_behind_is_never_begun_when_the_client_leaves(trusting):
@@ -409,7 +409,7 @@ def test_what_waits_behind_is_never_begun_when_the_client_leaves(trusting):
     vendor.hears()
     rig.vendor()
     client.leaves()
-    assert rig.plane.purse.taken == 1
+    assert rig.plane.holds.taken == 1
 
 
 def test_when_uvicorn_stops_what_runs_is_finished_and_nothing_new_is_taken(trusting):

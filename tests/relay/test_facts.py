@@ -35,7 +35,7 @@ def charged(rig):
         for name, value in about.items():
             setattr(exchange, name, value)
         route = Route([channel], "fast", "gpt-4o")
-        cost = rig.plane.catalog.price("openai", "gpt-4o") if price else None
+        cost = rig.plane.catalog.price("openai", "gpt-4o", "fast") if price else None
         return make_charge(exchange, rig.caller, route, found, outcome, USED, True, 12, cost)
 
     return charged

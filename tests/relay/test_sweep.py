@@ -56,7 +56,7 @@ def test_an_interruption_reaches_whatever_runs_and_nothing_else(rig):
     assert parts_of(uploading.hears())[0] == 503
     assert idle.hears() == b"" and not idle.transport.is_closing()
     assert interrupt_all(rig.plane) == 0
-    assert rig.plane.purse.open_holds == 0
+    assert rig.plane.holds.open == 0
 
 
 def test_an_exchange_that_is_being_settled_is_left_alone(rig):

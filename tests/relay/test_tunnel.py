@@ -79,7 +79,7 @@ async def test_when_one_side_ends_so_does_the_other_and_the_session_is_charged(l
     (row,) = live.charges()
     outcome = {"client": "client_gone", "provider": "complete", "gateway": "stopped"}[who]
     assert (row["wire"], row["outcome"], row["status"], row["input_tokens"], row["output_tokens"]) == ("realtime", outcome, 101, 40, 20)
-    assert live.plane.purse.open_holds == 0 and client.edge.active is None
+    assert live.plane.holds.open == 0 and client.edge.active is None
 
 
 async def test_a_provider_that_does_not_switch_has_answered(live):

@@ -24,7 +24,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def price_of(rig, tokens_in, tokens_out):
-    price = rig.plane.catalog.price("openai", "gpt-4o")
+    price = rig.plane.catalog.price("openai", "gpt-4o", "gpt-4o")
     return price.cost(Usage(input_tokens=tokens_in, output_tokens=tokens_out))
 
 
@@ -45,7 +45,7 @@ async def test_an_answer_leaves_when_its_charge_is_durable_and_not_before(live):
     assert vendor.hears().endswith(b"\r\n\r\n" + CHAT)
     vendor.says(answer())
     assert client.hears() == b"" and live.charges() == []
-    assert live.plane.purse.open_holds == 0
+    assert live.plane.holds.open == 0
     await live.durable()
     status, headers, body = parts_of(client.hears())
     assert (status, body) == (200, USAGE)
@@ -53,7 +53,7 @@ async def test_an_answer_leaves_when_its_charge_is_durable_and_not_before(live):
     (row,) = live.charges()
     assert row["id"].encode() == headers[b"x-request-id"]
     assert (row["status"], row["outcome"], row["input_tokens"], row["output_tokens"], row["estimated"]) == (200, "complete", 9, 5, 0)
-    assert live.plane.purse.spent_nano == row["cost_nano"] > 0
+    assert live.plane.holds.spent_nano == row["cost_nano"] > 0
 
 
 async def test_a_stream_flows_at_once_but_is_not_done_before_its_charge_is(live):
@@ -108,7 +108,7 @@ async def test_a_refusal_holds_nothing_and_asks_nobody(live, request_, status, c
     shown, headers, body = parts_of(client.says(request_))
     assert (shown, json.loads(body)["error"]["code"]) == (status, code)
     assert b"connection" not in headers and vendor.hears() == b""
-    assert live.plane.purse.taken == 0
+    assert live.plane.holds.taken == 0
     assert counted(live) == ({("chat", status): 1}, {"upstream_error": 1}, {code: 1})
 
 
@@ -155,8 +155,8 @@ async def test_a_plain_answer_that_breaks_off_is_free(live, before):
     await live.durable()
     status, _, body = parts_of(client.hears())
     assert status == 502 and b"upstream_broken" in body
-    assert sum(row["cost_nano"] for row in live.charges()) == 0 == live.plane.purse.spent_nano
-    assert live.plane.purse.open_holds == 0
+    assert sum(row["cost_nano"] for row in live.charges()) == 0 == live.plane.holds.spent_nano
+    assert live.plane.holds.open == 0
 
 
 async def test_a_stream_that_breaks_off_is_charged_as_far_as_it_came(live):
@@ -169,7 +169,7 @@ async def test_a_stream_that_breaks_off_is_charged_as_far_as_it_came(live):
     assert whole and content.startswith(SAID * 5) and b"upstream_broken" in content
     (row,) = live.charges()
     assert (row["outcome"], row["estimated"], row["output_tokens"]) == ("upstream_died", 1, 5)
-    assert row["cost_nano"] == live.plane.purse.spent_nano > 0
+    assert row["cost_nano"] == live.plane.holds.spent_nano > 0
 
 
 async def test_a_failure_of_ours_is_an_answer_and_a_log_line(live, caplog):
@@ -178,7 +178,7 @@ async def test_a_failure_of_ours_is_an_answer_and_a_log_line(live, caplog):
     status, headers, body = parts_of(client.says(ask()))
     assert status == 500 and headers[b"x-request-id"] in body
     assert headers[b"x-request-id"].decode() in caplog.text and "AttributeError" in caplog.text
-    assert vendor.hears() == b"" and live.plane.purse.open_holds == 0
+    assert vendor.hears() == b"" and live.plane.holds.open == 0
 
 
 # a client that leaves, and the end
@@ -234,7 +234,7 @@ async def test_what_still_runs_at_the_end_is_told_so_and_charged(live):
     content, whole = unchunked(parts_of(streamed.hears())[2])
     assert whole and content.startswith(SAID) and b"shutting_down" in content
     assert [row["outcome"] for row in live.charges()] == ["stopped", "stopped"]
-    assert live.plane.purse.open_holds == 0
+    assert live.plane.holds.open == 0
 
 
 async def test_nothing_new_is_taken_at_the_end(live):

@@ -29,13 +29,13 @@ def leave(request):
 def aftermath(vendor_gateway, vendor, dial, until_hung_up):
     """After the client has left: nothing is left behind, the charges since the beginning, and the next request is served."""
     gateway = vendor_gateway
-    before, taken = len(gateway.charges()), gateway.plane.purse.taken
+    before, taken = len(gateway.charges()), gateway.plane.holds.taken
 
     def look(*, charges=0, holds=1):
         rows = gateway.charges(before + charges)[before:]
         until_hung_up()
         assert len(rows) == charges
-        assert gateway.plane.purse.taken == taken + holds
+        assert gateway.plane.holds.taken == taken + holds
         assert dial(gateway).ask(chat(gateway.key)).status == 200
         assert len(gateway.charges(before + charges + 1)) == before + charges + 1
         return rows
@@ -102,11 +102,11 @@ def test_while_a_connection_to_the_provider_is_made(make_gateway, dial, leave):
     with silent_port() as port:
         gateway = make_gateway(openai_api_key="sk-vendor", openai_base_url=f"http://127.0.0.1:{port}/v1")
         client = dial(gateway).send(chat(gateway.key))
-        until(lambda: gateway.plane.purse.open_holds == 1)
+        until(lambda: gateway.plane.holds.open == 1)
         leave(client)
         gateway.check_quiet()
         assert gateway.charges() == []
-        assert gateway.plane.purse.released == 1
+        assert gateway.plane.holds.released == 1
 
 
 def test_in_the_instant_in_which_the_provider_is_reached(make_gateway, remote_provider, dial, loop_thread):

@@ -130,7 +130,7 @@ class Event(Base):
     actor: Mapped[str]
     """The id of the account that acted, or `cli`."""
     via: Mapped[str]
-    """`session`, the id of a management key, or `cli`."""
+    """`session`, `cli`, or the id of the management key or the ticket that was shown."""
     address: Mapped[str]
     action: Mapped[str]
     """As in `key.create`, `account.disable`, `topup.create`."""
@@ -150,7 +150,5 @@ class Repeat(Base):
     account_id: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     request_digest: Mapped[bytes]
-    status: Mapped[int | None]
-    """None: the first request has not been answered yet."""
     answer: Mapped[str]
     created_at_ms: Mapped[int]

@@ -261,7 +261,8 @@ class Books:
             for journal in list(self._journals):
                 while charges := await self._on_thread(journal.read):
                     async with self._writing:
-                        await self._persist(charges)
+                        # a line may be there twice, after an append that failed half-way
+                        await self._persist(list({charge.id: charge for charge in charges}.values()))
                     await self._on_thread(journal.forget, charges)
                 if journal is self._journals[0]:
                     await self._on_thread(journal.empty)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from penstock.accounts.models import OPERATOR, Account
+from penstock.accounts.models import OPERATOR, Account, Tier
 from penstock.infra.database import Base
+
+_NOT_EXPIRED = text("expired_at_ms IS NULL")
 
 
 class ChargeRow(Base):
-    """What one request consumed and cost. The columns, in order, are the fields of `charge.Charge`.
+    """What one request consumed and cost. The columns before the last are, in order, `charge.COLUMNS`.
 
-    The id begins with the time (`kit.ids`), so the primary key is the index by time. There is no other index: one by
-    key would touch a page per active key in every commit and cost more than the row itself.
+    The id begins with the time (`kit.ids`), so its index is the one by time. There is none by account or key: it would touch a
+    page per active key in every commit and cost more than the row itself. `ChargeOf` is that index, filled behind.
     """
 
     __tablename__ = "charge"
 
-    id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
     created_at_ms: Mapped[int]
     account_id: Mapped[str | None] = mapped_column(server_default=OPERATOR)
     key_id: Mapped[str | None]
@@ -48,6 +50,8 @@ class ChargeRow(Base):
     first_byte_ms: Mapped[int] = mapped_column(Integer)
     duration_ms: Mapped[int] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    """Given by the database, upwards: see docs/decisions/charge-index.md. SQLite has it in any case, as the row's own id."""
 
 
 class Purse(Base):
@@ -71,6 +75,10 @@ class Purse(Base):
     """The window; None for what has none."""
 
 
+_OPEN = text("closed_at_ms IS NULL")
+_LATE = text("closed_at_ms IS NOT NULL AND spent <> amount")
+
+
 class Lease(Base):
     """What one worker has of one purse: `amount` was taken from its balance, `spent` of that is spent.
 
@@ -82,7 +90,8 @@ class Lease(Base):
     __tablename__ = "lease"
     __table_args__ = (
         Index(None, "purse_id"),
-        Index("ix_lease_open", "worker", sqlite_where=text("closed_at_ms IS NULL"), postgresql_where=text("closed_at_ms IS NULL")),
+        Index("ix_lease_open", "worker", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_lease_late", "id", sqlite_where=_LATE, postgresql_where=_LATE),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -128,7 +137,7 @@ class Entry(Base):
     """
 
     __tablename__ = "entry"
-    __table_args__ = (Index(None, "account_id", "id"),)
+    __table_args__ = (Index(None, "account_id", "created_at_ms"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     """Derived from what it is about, so that doing it twice is harmless."""
@@ -149,7 +158,10 @@ class Grant(Base):
     """Free money with an end. What is spent of the free purse is taken from the grant that ends first."""
 
     __tablename__ = "free_grant"
-    __table_args__ = (Index(None, "account_id"),)
+    __table_args__ = (
+        Index(None, "account_id"),
+        Index("ix_free_grant_open", "expires_at_ms", sqlite_where=_NOT_EXPIRED, postgresql_where=_NOT_EXPIRED),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
@@ -185,13 +197,27 @@ class Code(Base):
     disabled_at_ms: Mapped[int | None]
 
 
-class UsageHour(Base):
-    """Sums of charges by hour, account, key and model, for statistics; complete up to the mark of `Rollup`."""
+class Earning(Base):
+    """What an account has paid towards a tier since a first top-up, and the months that have come of it."""
 
-    __tablename__ = "usage_hour"
+    __tablename__ = "earning"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.id), primary_key=True)
+    tier: Mapped[str] = mapped_column(ForeignKey(Tier.name), primary_key=True)
+    first_at_ms: Mapped[int]
+    """When the first top-up was: what is paid within the tier's window from then on adds up."""
+    from_ms: Mapped[int]
+    """Where the months begin: at the first top-up, or at the end of a membership that ran at that time."""
+    paid_nano: Mapped[int]
+    months: Mapped[int]
+
+
+class _Usage:
+    """Sums of charges by account, time, key, model and channel, for statistics; complete up to the mark of `Rollup`."""
 
     account_id: Mapped[str] = mapped_column(primary_key=True)
-    hour_ms: Mapped[int] = mapped_column(primary_key=True)
+    from_ms: Mapped[int] = mapped_column(primary_key=True)
+    """When the hour or day begins; a charge belongs to that in which its request came."""
     key_id: Mapped[str] = mapped_column(primary_key=True)
     """Empty for requests without a key."""
     model: Mapped[str] = mapped_column(primary_key=True)
@@ -211,25 +237,51 @@ class UsageHour(Base):
     first_byte_ms: Mapped[int]
 
 
-class ChargeOf(Base):
-    """Which charges an account has, in their order: an index that is filled behind the charges, up to the mark of `Rollup`.
+class UsageHour(_Usage, Base):
+    """By hours."""
 
-    An index of the table itself would be written with every request, a page for each account that is active.
-    """
+    __tablename__ = "usage_hour"
+    __table_args__: Any = (Index(None, "from_ms"), {"sqlite_with_rowid": False})
+
+
+class UsageDay(_Usage, Base):
+    """By days of UTC."""
+
+    __tablename__ = "usage_day"
+    __table_args__: Any = (Index(None, "from_ms"), {"sqlite_with_rowid": False})
+
+
+class UsageKey(Base):
+    """All that a key was ever used for, up to the mark of `Rollup`."""
+
+    __tablename__ = "usage_key"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    requests: Mapped[int]
+    tokens: Mapped[int]
+    cost_nano: Mapped[int]
+    free_nano: Mapped[int]
+    used_at_ms: Mapped[int]
+    """When it was last charged for."""
+
+
+class ChargeOf(Base):
+    """Which charges an account has, and a key, in their order: an index that is filled behind the charges, up to the mark of `Rollup`."""
 
     __tablename__ = "charge_of"
-    __table_args__: Any = ({"sqlite_with_rowid": False},)
+    __table_args__: Any = (Index(None, "key_id", "charge_id"), {"sqlite_with_rowid": False})
 
     account_id: Mapped[str] = mapped_column(primary_key=True)
     charge_id: Mapped[str] = mapped_column(primary_key=True)
     key_id: Mapped[str]
+    """Empty for requests without a key."""
     model: Mapped[str]
 
 
 class Rollup(Base):
-    """How far charges have been summed and indexed: all with a smaller id have."""
+    """How far charges have been summed and indexed: all whose number is not above the mark have."""
 
     __tablename__ = "rollup"
 
     name: Mapped[str] = mapped_column(primary_key=True)
-    mark: Mapped[str]
+    mark: Mapped[int]

@@ -6,12 +6,12 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 from msgspec.structs import astuple
-from sqlalchemy import ARRAY, bindparam, func, make_url, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, BigInteger, Text, Update, bindparam, cast, func, make_url, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from penstock.billing.charge import Charge
-from penstock.billing.models import ChargeRow
+from penstock.billing.charge import COLUMNS, WIDTH, Charge
+from penstock.billing.models import ChargeRow, Lease
 from penstock.billing.store import Durability
 from penstock.infra.database import COMMAND_S, CONNECT_S
 
@@ -39,8 +39,12 @@ class PostgresqlStore:
             )
         written = False
         try:
-            columns = zip(*map(astuple, charges), strict=True) if charges else ([] for _ in Charge.__struct_fields__)
-            await self._connection.execute(_INSERT, *columns)
+            columns = zip(*(astuple(charge)[:WIDTH] for charge in charges), strict=True) if charges else ([] for _ in COLUMNS)
+            draws = [(charge.id, *draw) for charge in charges for draw in charge.draws]
+            if draws:
+                await self._connection.execute(_INSERT_AND_DRAW, *zip(*draws, strict=True), *columns)
+            else:
+                await self._connection.execute(_INSERT, *columns)
             written = True
         finally:
             if not written:
@@ -54,13 +58,31 @@ class PostgresqlStore:
             await connection.close(timeout=CLOSE_S)
 
 
-def _insert() -> str:
-    table = ChargeRow.__table__
-    names = [column.name for column in table.columns]
-    arrays = (bindparam(column.name, type_=ARRAY(column.type)) for column in table.columns)
-    posted = func.unnest(*arrays).table_valued(*names, name="posted").render_derived()
-    statement = insert(ChargeRow).from_select(names, select(*posted.c)).on_conflict_do_nothing(index_elements=["id"])
+def _insert() -> Insert:
+    """One array per column."""
+    columns = ChargeRow.__table__.columns
+    arrays = (bindparam(name, type_=ARRAY(columns[name].type)) for name in COLUMNS)
+    posted = func.unnest(*arrays).table_valued(*COLUMNS, name="posted").render_derived()
+    return insert(ChargeRow).from_select(COLUMNS, select(*posted.c)).on_conflict_do_nothing(index_elements=["id"])
+
+
+def _insert_and_draw() -> Update:
+    """The same, and what those that were not there before draw of leases: three arrays before, of charges, leases and units."""
+    new = _insert().returning(ChargeRow.id).cte("new")
+    arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in (("of_charge", Text()), ("of_lease", Text()), ("units", BigInteger())))
+    draw = func.unnest(*arrays).table_valued("charge_id", "lease_id", "units", name="draw").render_derived()
+    due = (
+        select(draw.c.lease_id, cast(func.sum(draw.c.units), BigInteger).label("units"))
+        .join_from(draw, new, new.c.id == draw.c.charge_id)
+        .group_by(draw.c.lease_id)
+        .cte("due")
+    )
+    return update(Lease).where(Lease.id == due.c.lease_id).values(spent=Lease.spent + due.c.units)
+
+
+def _text(statement: Insert | Update) -> str:
     return str(statement.compile(dialect=dialect()))  # type: ignore[no-untyped-call]
 
 
-_INSERT = _insert()
+_INSERT = _text(_insert())
+_INSERT_AND_DRAW = _text(_insert_and_draw())

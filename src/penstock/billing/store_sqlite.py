@@ -13,11 +13,11 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from msgspec.structs import astuple
-from sqlalchemy import URL, NullPool, create_engine
+from sqlalchemy import URL, NullPool, bindparam, create_engine, select, update
 from sqlalchemy.dialects import sqlite
 
-from penstock.billing.charge import Charge
-from penstock.billing.models import ChargeRow
+from penstock.billing.charge import COLUMNS, WIDTH, Charge, drawn
+from penstock.billing.models import ChargeRow, Lease
 from penstock.billing.store import Durability
 from penstock.kit.tasks import spawn
 
@@ -32,8 +32,13 @@ LOCK_WAIT_S = 1.0
 """How long the thread waits for another process's write before it says so."""
 _WAL_SIZE_BYTES = 64 * 1024 * 1024
 
-_WIDTH = len(Charge.__struct_fields__)
-_FLAGS = [Charge.__struct_fields__.index(name) for name in ("streamed", "estimated")]
+_FLAGS = [COLUMNS.index(name) for name in ("streamed", "estimated")]
+
+
+_DRAW = str(
+    update(Lease).where(Lease.id == bindparam("lease")).values(spent=Lease.spent + bindparam("units")).compile(dialect=sqlite.dialect())
+)
+_THERE = str(select(ChargeRow.id).where(ChargeRow.id == bindparam("charge")).compile(dialect=sqlite.dialect()))
 
 
 class SqliteStore:
@@ -129,15 +134,21 @@ class _Pen:
     def insert(self, charges: list[Charge]) -> None:
         """Commit the charges in one transaction, without waiting for a lock."""
         connection = self._connection or self._open()
-        if len(charges) <= STATEMENT_ROWS:
+        spent = drawn(charges)
+        if len(charges) <= STATEMENT_ROWS and not spent:
             if charges:
                 connection.execute(_insert(len(charges)), _values(charges))
         else:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for start in range(0, len(charges), STATEMENT_ROWS):
-                    rows = charges[start : start + STATEMENT_ROWS]
-                    connection.execute(_insert(len(rows)), _values(rows))
+                new = charges
+                if _write(connection, charges) != len(charges):
+                    connection.execute("ROLLBACK")  # some were written before: their leases must not be drawn on again
+                    connection.execute("BEGIN IMMEDIATE")
+                    new = _unwritten(connection, charges)
+                    spent = drawn(new)
+                    _write(connection, new)
+                connection.executemany(_DRAW, [(units, lease_id) for lease_id, units in spent.items()])
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
@@ -200,17 +211,31 @@ def _is_locked(failure: sqlite3.Error) -> bool:
     return failure.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
+def _write(connection: sqlite3.Connection, charges: list[Charge]) -> int:
+    """Insert the rows; how many were not there."""
+    new = 0
+    for start in range(0, len(charges), STATEMENT_ROWS):
+        rows = charges[start : start + STATEMENT_ROWS]
+        new += connection.execute(_insert(len(rows)), _values(rows)).rowcount
+    return new
+
+
+def _unwritten(connection: sqlite3.Connection, charges: list[Charge]) -> list[Charge]:
+    """The charges that have no row yet."""
+    return [charge for charge in charges if connection.execute(_THERE, (charge.id,)).fetchone() is None]
+
+
 def _values(charges: list[Charge]) -> list[Any]:
     """The rows one after the other. Flags become integers: the driver looks for an adapter of anything else."""
-    values: list[Any] = list(chain.from_iterable(map(astuple, charges)))
+    values: list[Any] = list(chain.from_iterable(astuple(charge)[:WIDTH] for charge in charges))
     for place in _FLAGS:
-        values[place::_WIDTH] = [+flag for flag in values[place::_WIDTH]]
+        values[place::WIDTH] = [+flag for flag in values[place::WIDTH]]
     return values
 
 
 @cache
 def _insert(rows: int) -> str:
     """The text that inserts so many rows."""
-    one = str(sqlite.insert(ChargeRow).on_conflict_do_nothing(index_elements=["id"]).compile(dialect=sqlite.dialect()))
-    row = f"({', '.join('?' * _WIDTH)})"
+    one = str(sqlite.insert(ChargeRow).on_conflict_do_nothing(index_elements=["id"]).compile(dialect=sqlite.dialect(), column_keys=COLUMNS))
+    row = f"({', '.join('?' * WIDTH)})"
     return one.replace(row, ", ".join([row] * rows))

@@ -39,7 +39,9 @@ def channels_from(settings: Settings, pulse: Pulse, demo_port: int | None) -> tu
     def add(name: str, provider: Provider, url: str, secret: str | None, models: tuple[str, ...] = ("*",)) -> None:
         origin = Channel.origin(url)
         pool = Pool(origin, limits, pulse, tls_context(settings) if origin.secure else None)
-        channels.append(Channel(name, provider, url, pool, secret=secret, models=models))
+        channel = Channel(name, provider, url, pool, secret=secret, models=models)
+        channel.on_disconnect = settings.on_disconnect
+        channels.append(channel)
 
     demo, demo_url = PROVIDERS["demo"], f"http://127.0.0.1:{demo_port}/v1"
     spoken = frozenset[str]().union(*(PROVIDERS[name].wires for name, _, secret in configured if secret))

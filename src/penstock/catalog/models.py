@@ -24,7 +24,9 @@ class PriceOverride(Base):
     free: Mapped[bool]
     """The model costs nothing, on purpose."""
     card: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """Rates by service tier, as decimal strings of dollars: see `catalog.prices.Card`."""
+    """Rates by service tier, as decimal strings of dollars: see `catalog.cards`."""
+    output_cap: Mapped[int | None]
+    """Output tokens to hold funds for when a request sets no bound; None: the setting."""
     effective_at_ms: Mapped[int]
     created_at_ms: Mapped[int]
     created_by: Mapped[str]
@@ -45,7 +47,7 @@ class Multiplier(Base):
 
 
 class PriceUsed(Base):
-    """A price that was charged: its rates as they were, so that receipts can be computed again years later."""
+    """A price that was charged, or waits to be: its rates as they were, so that receipts can be computed again years later."""
 
     __tablename__ = "price_used"
 
@@ -53,6 +55,7 @@ class PriceUsed(Base):
     provider: Mapped[str]
     model: Mapped[str]
     price: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """See `catalog.prices.pack`."""
     first_used_at_ms: Mapped[int]
 
 

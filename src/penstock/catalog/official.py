@@ -14,8 +14,7 @@ from penstock.catalog.prices import STANDARD, Card, Price, Steps, build_price, f
 
 SOURCE = "genai-prices"
 RELEASE = genai_prices.__version__
-FIRST = "first"
-"""The moment in the version of a price that no dated change has preceded."""
+_FIRST = "first"
 
 _PROVIDERS = {provider.id: provider for provider in providers if provider.id in ("openai", "anthropic")}
 _TIER_KEYS = ("service_tier", "processing", "speed")
@@ -46,15 +45,37 @@ def find_price(provider: str, model: str, at_ms: int) -> Price | None:
 
 
 def recall_price(version: str) -> Price | None:
-    """The price that a version names, if the installed data is that of the version."""
-    source, _, rest = version.partition(" ")
-    number, _, rest = rest.partition(" ")
-    name, _, moment = rest.partition(" ")
-    provider, _, model_id = name.partition("/")
-    if (source, number) != (SOURCE, RELEASE) or provider not in _PROVIDERS:
+    """The price that a version names, if it is among the installed data."""
+    words = version.split(" ")
+    if words[0] != SOURCE or len(words) not in (3, 4):
         return None
-    info = next((info for info in _PROVIDERS[provider].models if info.id == model_id), None)
-    return None if info is None else read_price(provider, info, 0 if moment == FIRST else _to_ms(datetime.fromisoformat(moment)))
+    if len(words) == 4:  # as 0.1 has written them: source, release, model, moment
+        _, release, name, moment = words
+        info = _find(name) if release == RELEASE else None
+        at_ms = 0 if moment == _FIRST else _to_ms(datetime.fromisoformat(moment))
+        return None if info is None else read_price(name.partition("/")[0], info, at_ms)
+    info = _find(words[1])
+    known = () if info is None else (read_price(words[1].partition("/")[0], info, _to_ms(at)) for at in _moments(info))
+    return next((price for price in known if price.version == version), None)
+
+
+def subject(version: str) -> tuple[str, str]:
+    """The provider and the model, as the data names it, of a version of ours."""
+    provider, _, model_id = version.split(" ")[1].partition("/")
+    return provider, model_id
+
+
+def listed(provider: str) -> list[str]:
+    """The models of a provider as the data names them; not all of these names are ones that requests may use."""
+    found = _PROVIDERS.get(provider)
+    return [] if found is None else [info.id for info in found.models]
+
+
+def context_tokens(provider: str, model: str) -> int | None:
+    """How many tokens a model can read at most, where the data knows."""
+    found = _PROVIDERS.get(provider)
+    info = found and found.find_model(model.lower())
+    return info.context_window if info else None
 
 
 def read_price(provider: str, info: ModelInfo, at_ms: int) -> Price:
@@ -64,15 +85,20 @@ def read_price(provider: str, info: ModelInfo, at_ms: int) -> Price:
     for tier in _tiers(info, at):
         cards[tier] = _card(info, at, dict.fromkeys(_TIER_KEYS, tier))
     changes = sorted(_changes(info, at))
-    since = max((change for change in changes if change <= at), default=None)
-    until = min((change for change in changes if change > at), default=None)
-    moment = FIRST if since is None else since.strftime("%Y-%m-%dT%H:%MZ")
-    return build_price(
-        f"{SOURCE} {RELEASE} {provider}/{info.id} {moment}",
-        cards,
-        None if since is None else _to_ms(since),
-        None if until is None else _to_ms(until),
-    )
+    since = max((_to_ms(change) for change in changes if change <= at), default=None)
+    until = min((_to_ms(change) for change in changes if change > at), default=None)
+    return build_price(f"{SOURCE} {provider}/{info.id}", cards, since, until)
+
+
+def _find(name: str) -> ModelInfo | None:
+    provider, _, model_id = name.partition("/")
+    found = _PROVIDERS.get(provider)
+    return next((info for info in found.models if info.id == model_id), None) if found is not None else None
+
+
+def _moments(info: ModelInfo) -> set[datetime]:
+    """Moments between which no rate changes, but for those that change by the hour: there, enough to see every price."""
+    return {_EPOCH, *(moment for dated in (_EPOCH, *_changes(info, _EPOCH)) for moment in _changes(info, dated))}
 
 
 def _rates(prices: ModelPrice) -> dict[str, Decimal | TieredPrices]:

@@ -14,12 +14,15 @@ def same_secret(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode(errors="surrogatepass"), secret.encode())
 
 
+def bearer_of(request: Request) -> str:
+    """What `Authorization` shows, with or without the word Bearer; empty when there is no such header."""
+    bearer = request.headers.get("authorization", "").strip()
+    return bearer[7:].lstrip() if bearer[:7].lower() == "bearer " else bearer
+
+
 def shows_secret(request: Request, secret: str, header: str, parameter: str = "") -> bool:
     """Whether the secret is in `Authorization`, in the named header, or in the value of a query parameter, if there is one."""
-    bearer = request.headers.get("authorization", "").strip()
-    if bearer[:7].lower() == "bearer ":
-        bearer = bearer[7:].lstrip()
-    shown = (bearer, request.headers.get(header, ""), parameter)
+    shown = (bearer_of(request), request.headers.get(header, ""), parameter)
     # All are compared, so that the time does not tell which of them was right.
     return sum(same_secret(given, secret) for given in shown) > 0
 

@@ -18,6 +18,7 @@ BUSY_S = 10
 """How long a statement waits for another process's write on SQLite."""
 CONNECT_S = 5
 COMMAND_S = 30
+"""How long PostgreSQL may take for a statement."""
 _WAL_SIZE_BYTES = 64 * 1024 * 1024
 _OURS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
 AWAY = (exc.DisconnectionError, exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -63,18 +64,22 @@ class Database:
     SQLite file, None on PostgreSQL, where the server's own `synchronous_commit` holds for what is not a charge.
     """
 
-    def __init__(self, url: str, durability: Literal["process", "power"] = "process") -> None:
+    def __init__(self, url: str, durability: Literal["process", "power"] = "process", *, command_s: float | None = COMMAND_S) -> None:
         self.path = sqlite_path(url)
-        self.engine = _postgresql(url) if self.path is None else _sqlite(self.path, durability)
-        read_only: dict[str, Any] = {"postgresql_readonly": True} if self.path is None else {"sqlite_begin": "DEFERRED"}
+        self._url = url
+        self._durability: Literal["process", "power"] = durability
+        self.engine = _postgresql(url, command_s) if self.path is None else _sqlite(self.path, durability)
+        # SQLite reads one moment in any case
+        postgresql = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+        read_only: dict[str, Any] = postgresql if self.path is None else {"sqlite_begin": "DEFERRED"}
         self.reading = self.engine.execution_options(**read_only)
 
     @asynccontextmanager
     async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        Read-only ones do not wait for writers. Nothing but the database belongs in the block: failures
-        are raised as `DatabaseAway`, except broken constraints (`IntegrityError`) and mistakes in our own SQL.
+        Read-only ones see one moment, that of their first query, and do not wait for writers. Nothing but the database belongs in
+        the block: failures are raised as `DatabaseAway`, except broken constraints (`IntegrityError`) and mistakes in our own SQL.
         """
         engine = self.reading if read_only else self.engine
         try:
@@ -87,17 +92,26 @@ class Database:
         except AWAY as failure:
             raise DatabaseAway(str(failure) or type(failure).__name__) from failure
 
+    @asynccontextmanager
+    async def patient(self) -> AsyncIterator[Database]:
+        """The same database over connections whose statements may take as long as they take: for migrations and backups."""
+        patient = Database(self._url, self._durability, command_s=None)
+        try:
+            yield patient
+        finally:
+            await patient.close()
+
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
 
 
-def _postgresql(url: str) -> AsyncEngine:
+def _postgresql(url: str, command_s: float | None) -> AsyncEngine:
     parsed = make_url(url).set(drivername="postgresql+asyncpg")
     query = dict(parsed.query)
     if "sslmode" in query:  # libpq's name, which people have in their URLs; asyncpg calls it ssl
         query["ssl"] = query.pop("sslmode")
-    arguments = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
+    arguments = {"timeout": CONNECT_S, "command_timeout": command_s}
     return create_async_engine(parsed.set(query=query), connect_args=arguments, pool_pre_ping=True)
 
 

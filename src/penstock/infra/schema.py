@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -15,16 +16,22 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import JSON, BigInteger, Connection, Integer, MetaData, create_engine, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from penstock.infra.database import BUSY_S, Database, DatabaseAway
 from penstock.infra.files import private_file
 
-_ADVISORY_LOCK = 0x50656E73746F636B  # any number that nobody else locks
+_LOCK = {"lock": 0x50656E73746F636B}  # any number that nobody else locks
+_log = logging.getLogger("penstock.schema")
 
 
 class NewerDatabaseError(Exception):
     """The database was migrated by a newer Penstock than this one."""
+
+
+class NotEmptyError(Exception):
+    """The database has tables of ours where there must be none."""
 
 
 @cache
@@ -49,22 +56,69 @@ async def current(database: Database) -> str | None:
         return None
     async with database.session(read_only=True) as session:
         connection = await session.connection()
-        return await connection.run_sync(lambda bare: MigrationContext.configure(bare).get_current_revision())
+        return await connection.run_sync(migration_of)
+
+
+def migration_of(connection: Connection) -> str | None:
+    """The migration that a connection's transaction sees."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 async def migrate(database: Database) -> bool:
-    """Bring the database to `head`; True if anything had to be done. Raises DatabaseAway and NewerDatabaseError."""
-    at = await current(database)
-    if at == head():
+    """Bring the database to `head`; True if anything had to be done. Raises DatabaseAway and NewerDatabaseError.
+
+    While another process does it, this one waits, however long it takes.
+    """
+    if not _is_behind(await current(database)):
         return False
+    async with _migrating(database) as connection:
+        behind = _is_behind(await connection.run_sync(migration_of))  # somebody may have been quicker
+        if behind:
+            await connection.run_sync(_upgrade, head())
+    return behind
+
+
+@asynccontextmanager
+async def founding(database: Database, migration: str) -> AsyncIterator[AsyncConnection]:
+    """One transaction in which an empty database is brought to an older migration, filled by the block, and brought to `head`.
+
+    Raises as `migrate` does, and NotEmptyError when there are tables of ours already.
+    """
+    if not known(migration):
+        raise NewerDatabaseError(f"it was made at migration {migration}, which this version of Penstock does not know; use a newer one")
+    async with _migrating(database) as connection:
+        if await connection.run_sync(_is_founded):
+            raise NotEmptyError("there is a database already; name an empty one")
+        await connection.run_sync(_upgrade, migration)
+        yield connection
+        await connection.run_sync(_upgrade, head())
+
+
+def tables(migration: str) -> MetaData:
+    """All tables as they are at a migration, but the one that says which it is; their types suit both engines."""
+    metadata = MetaData()
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        _upgrade(connection, migration)
+        metadata.reflect(connection)
+    engine.dispose()
+    metadata.remove(metadata.tables["alembic_version"])
+    for column in (column for table in metadata.tables.values() for column in table.columns):
+        if isinstance(column.type, Integer):
+            column.type = BigInteger()
+        elif isinstance(column.type, JSON):
+            column.type = JSON(none_as_null=True)
+    return metadata
+
+
+def _is_behind(at: str | None) -> bool:
     if at is not None and not known(at):
         raise NewerDatabaseError(f"the database is at migration {at}, which this version of Penstock does not know; use a newer one")
-    async with _alone(database), database.session() as session:
-        connection = await session.connection()
-        if database.path is None:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-        await connection.run_sync(_upgrade)
-    return True
+    return at != head()
+
+
+def _is_founded(connection: Connection) -> bool:
+    return bool({"alembic_version", *tables(head()).tables} & set(inspect(connection).get_table_names()))
 
 
 def _config() -> Config:
@@ -74,15 +128,26 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, migration: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, migration)
+
+
+@asynccontextmanager
+async def _migrating(database: Database) -> AsyncIterator[AsyncConnection]:
+    """A transaction beside which no other process migrates."""
+    async with _alone(database), database.patient() as patient, patient.session() as session:
+        connection = await session.connection()
+        if database.path is None and not await connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), _LOCK):
+            _log.warning("waiting for another process that migrates the database")
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), _LOCK)
+        yield connection
 
 
 @asynccontextmanager
 async def _alone(database: Database) -> AsyncIterator[None]:
-    """On SQLite: hold a lock on the file's directory while the file is made and switched to WAL.
+    """On SQLite: hold a lock on the file's directory, under which the file is made and switched to WAL.
 
     The switch needs the file to itself and does not wait for others as statements do. PostgreSQL has its own lock.
     """

@@ -6,19 +6,25 @@ import asyncio
 import logging
 from collections.abc import Callable
 from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
 from sqlalchemy import or_, select
 
+from penstock.accounts.models import Account, Tier
+from penstock.accounts.standing import Standing, standings_of
+from penstock.billing import purses
+from penstock.billing.purses import Want
 from penstock.infra.database import Database, DatabaseAway
-from penstock.infra.revisions import Follower
+from penstock.infra.revisions import Feed, Follower
 from penstock.keys.models import Key
 from penstock.keys.service import REVISION
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 from penstock.kit.globs import matches
+from penstock.kit.limits import CAPS, RATES, Limits, read_limits
 from penstock.kit.tasks import spawn
 from penstock.kit.tokens import plausible
 
@@ -28,6 +34,7 @@ _RETRY_AFTER_S = 2
 _MESSAGES = {
     "invalid_key": "This key is not known here. Check that it was copied whole, or ask for a new one.",
     "key_disabled": "This key is disabled. Enable it, or ask whoever runs this gateway.",
+    "account_disabled": "The account of this key is disabled. Ask whoever runs this gateway.",
     "key_expired": "This key has expired. Ask for a new one.",
     "overloaded": "Keys cannot be looked up at the moment. Try again.",
     "shutting_down": "Penstock is stopping. Try again.",
@@ -36,19 +43,36 @@ _log = logging.getLogger("penstock.keys")
 T = TypeVar("T")
 
 
-class Caller(msgspec.Struct, frozen=True, gc=False):
+Network = IPv4Network | IPv6Network
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who is asking, and what they may do. `key_id` is None for one who was let in without a key of ours."""
 
     key_id: str | None
     name: str
-    models: tuple[str, ...] | None
+    account_id: str | None = None
+    models: tuple[str, ...] | None = None
     """Globs of the models that may be used; None means all."""
-    record: bool
-    expires_at_ms: int | None
+    tier_models: tuple[str, ...] | None = None
+    """Globs of the models that the account's membership allows; None means all."""
+    wires: frozenset[str] | None = None
+    networks: tuple[Network, ...] | None = None
+    """Where requests may come from; None means anywhere."""
+    record: bool = False
+    expires_at_ms: int | None = None
+    until_ms: int | None = None
+    """When something about this caller changes by itself (it expires, a membership ends); None: never."""
+    prepaid: bool = False
+    """The account spends its balance and nothing more."""
+    multiplier_micro: int = 1_000_000
+    """The membership's multiplier."""
+    wants: tuple[Want, ...] = ()
+    """The purses that a request draws on."""
 
     def allows(self, model: str) -> bool:
         """Whether this model may be used."""
-        return self.models is None or matches(self.models, model)
+        return (self.models is None or matches(self.models, model)) and (self.tier_models is None or matches(self.tier_models, model))
 
 
 class Recent(Generic[T]):
@@ -95,6 +119,7 @@ class KeyRing:
     def __init__(
         self,
         database: Database,
+        feed: Feed | None = None,
         *,
         now_ms: Callable[[], int] = clock.now_ms,
         known_limit: int = 100_000,
@@ -108,15 +133,21 @@ class KeyRing:
         self._reader: asyncio.Task[None] | None = None
         self.epoch = 0
         """How often keys have changed: whoever remembers a caller asks again when this has."""
-        self._follower = Follower(database, REVISION, self._forget)
+        self._follower: Follower | None = None
+        if feed is None:
+            self._follower = Follower(database, REVISION, self._forget)
+        else:
+            feed.follow(REVISION, self._forget)
 
     async def start(self) -> None:
         """Begin to follow changes."""
-        await self._follower.start()
+        if self._follower is not None:
+            await self._follower.start()
 
     async def stop(self) -> None:
         """Stop following, after the look-ups under way."""
-        await self._follower.stop()
+        if self._follower is not None:
+            await self._follower.stop()
         if (reader := self._reader) is not None:
             await asyncio.wait({reader}, timeout=LOOK_UP_S)
             reader.cancel()
@@ -133,8 +164,10 @@ class KeyRing:
             if refused is None and plausible(token):
                 return None
             raise _refusal(refused or "invalid_key")
-        if caller.expires_at_ms is not None and self._now_ms() >= caller.expires_at_ms:
-            raise _refusal("key_expired")
+        if caller.until_ms is not None and (now_ms := self._now_ms()) >= caller.until_ms:
+            if caller.expires_at_ms is not None and now_ms >= caller.expires_at_ms:
+                raise _refusal("key_expired")
+            return None  # a membership has ended: what it allowed is looked up anew
         return caller
 
     async def look_up(self, token: bytes) -> Caller:
@@ -182,11 +215,13 @@ class KeyRing:
     async def _read(self, digests: list[bytes]) -> dict[bytes, _Verdict]:
         verdicts: dict[bytes, _Verdict] = {}
         async with asyncio.timeout(LOOK_UP_S), self._database.session(read_only=True) as session:
-            keys = await session.scalars(select(Key).where(or_(Key.digest.in_(digests), Key.old_digest.in_(digests))))
-            for key in keys:
+            found = select(Key, Account).join(Account, Account.id == Key.account_id)
+            rows = (await session.execute(found.where(or_(Key.digest.in_(digests), Key.old_digest.in_(digests))))).all()
+            standings = await standings_of(session, {account.id for _, account in rows}, self._now_ms())
+            for key, account in rows:
                 for digest, until_ms in ((key.digest, None), (key.old_digest, key.old_until_ms)):
                     if digest is not None:
-                        verdicts[digest] = _verdict(key, until_ms)
+                        verdicts[digest] = _verdict(key, account, standings[account.id], until_ms)
         return verdicts
 
     def _remember(self, digest: bytes, verdict: _Verdict) -> None:
@@ -201,12 +236,49 @@ class KeyRing:
         self._refused.clear()
 
 
-def _verdict(key: Key, until_ms: int | None) -> _Verdict:
+def _verdict(key: Key, account: Account, standing: Standing, until_ms: int | None) -> _Verdict:
     if key.disabled_at_ms is not None:
         return "key_disabled"
+    if account.disabled_at_ms is not None or account.deleted_at_ms is not None:
+        return "account_disabled"
+    tier = standing.tier
     ends_ms = [moment_ms for moment_ms in (key.expires_at_ms, until_ms) if moment_ms is not None]
-    models = None if key.models is None else tuple(key.models)
-    return Caller(key.id, key.name, models, key.record, min(ends_ms, default=None))
+    changes_ms = ends_ms if standing.until_ms is None else [*ends_ms, standing.until_ms]
+    return Caller(
+        key_id=key.id,
+        name=key.name,
+        account_id=account.id,
+        models=_tuple(key.models),
+        tier_models=_tuple(tier.models) if account.prepaid else None,
+        wires=None if key.wires is None else frozenset(key.wires),
+        networks=None if key.networks is None else tuple(ip_network(network) for network in key.networks),
+        record=key.record,
+        expires_at_ms=min(ends_ms, default=None),
+        until_ms=min(changes_ms, default=None),
+        prepaid=account.prepaid,
+        multiplier_micro=tier.multiplier_micro if account.prepaid else 1_000_000,
+        wants=_wants(key, account, tier),
+    )
+
+
+def _wants(key: Key, account: Account, tier: Tier) -> tuple[Want, ...]:
+    """Money where a balance is kept, then the account's limits (its own before its membership's), then the key's."""
+    own = read_limits(account.limits)
+    granted = read_limits(tier.limits) if account.prepaid else Limits()
+    merged = {name: getattr(granted, name) if getattr(own, name) is None else getattr(own, name) for name in (*CAPS, *RATES)}
+    limits = Limits(**merged, window=own.window if own.any else granted.window)
+    money = (
+        (Want(purses.free(account.id), account.id, "free"), Want(purses.paid(account.id), account.id, "paid")) if account.prepaid else ()
+    )
+    return (
+        *money,
+        *purses.wants_of(account.id, account.id, limits),
+        *purses.wants_of(key.id, account.id, read_limits(key.limits)),
+    )
+
+
+def _tuple(globs: list[str] | None) -> tuple[str, ...] | None:
+    return None if globs is None else tuple(globs)
 
 
 def _refusal(code: str) -> PenstockError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from penstock.billing.door import UNCOUNTED, Funds
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
 from penstock.relay.exchange import Exchange, stopping
 from penstock.relay.plane import Plane
 
-OWN_CREDENTIALS = Caller(key_id=None, name="own credentials", models=None, record=False, expires_at_ms=None)
+OWN_CREDENTIALS = Caller(key_id=None, name="own credentials")
 CREDENTIALS_LIMIT = 4
 
 
@@ -19,13 +20,20 @@ def find_caller(exchange: Exchange, plane: Plane) -> Caller | None:
         return OWN_CREDENTIALS
     sifted = exchange.sifted
     caller = sifted.caller
-    if caller is not None and sifted.epoch == plane.keys.epoch and caller.expires_at_ms is None:
+    if caller is not None and sifted.epoch == plane.keys.epoch and caller.until_ms is None:
         return caller
     if len(sifted.credentials) != 1:
         return None
     caller = sifted.caller = plane.keys.find(sifted.credentials[0])
     sifted.epoch = plane.keys.epoch
     return caller
+
+
+def funds_of(caller: Caller, plane: Plane) -> Funds:
+    """What the caller's requests are covered by."""
+    if not caller.wants:
+        return UNCOUNTED
+    return plane.treasury.funds_of(caller.key_id, caller.wants)
 
 
 async def look_up(exchange: Exchange, plane: Plane) -> Caller:

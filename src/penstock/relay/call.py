@@ -10,6 +10,7 @@ from penstock.kit.tasks import spawn
 from penstock.kit.walker import Signal
 from penstock.relay.events import Events
 from penstock.relay.exchange import Exchange
+from penstock.relay.guard import Guard
 from penstock.relay.headers import without_key
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel, upgrade_lines
@@ -139,8 +140,8 @@ def _request(channel: Channel, body: bytes, exchange: Exchange) -> bytes:
     return channel.request(target.method, target.path, query, headers) + b"\r\n"
 
 
-def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int) -> Signal:
-    """Let the answer's bytes flow to the client; what it gives happens, with an outcome, when they have."""
+def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int, guard: Guard | None = None) -> Signal:
+    """Let the answer's bytes flow to the client; what it gives happens, with an outcome, when they have. A stream is watched by `guard`."""
     head, connection = answer.head, answer.connection
     assert head is not None  # noqa: S101  the call has ended well
     assert connection is not None  # noqa: S101
@@ -148,12 +149,12 @@ def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int) -> S
         if not exchange.upgrade or exchange.wire.name != "realtime":
             connection.abort()
             raise refusal(UpstreamError("invalid", "it switched protocols without being asked"))
-        tunnel = answer.splice = Tunnel(exchange, answer, ask)
+        tunnel = answer.splice = Tunnel(exchange, answer, ask, guard)
         exchange.walker = None
         return tunnel.ended
     receiver: Events | Plain
     if head.content_type.startswith(b"text/event-stream") and head.status < 400 and head.framing is not None and not head.content_encoding:
-        receiver = Events(exchange, ask, head, connection, record_limit)
+        receiver = Events(exchange, ask, head, connection, record_limit, guard)
     else:
         receiver = Plain(exchange, ask, head, connection, record_limit)
     answer.splice = receiver

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from penstock.kit.sse import end_of_events, split
 from penstock.kit.walker import Signal
 from penstock.relay.exchange import stopping
+from penstock.relay.guard import NEVER, Guard
 from penstock.relay.headers import answer_lines
-from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.outcome import COMPLETE, OUT_OF_FUNDS, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.splice import refusal
 from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
-from penstock.upstream.wires.wire import Verdict
+from penstock.upstream.wires.estimate import event_size
+from penstock.upstream.wires.wire import Cut, Verdict
 
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
@@ -28,6 +30,10 @@ PARTIAL_LIMIT = 1024 * 1024
 """An event longer than this is forwarded in pieces before it is whole."""
 TAIL_LIMIT = 64 * 1024
 HELD_LIMIT = 4 * 1024 * 1024
+FIRST_LIMIT = 64 * 1024
+"""How much of the first event is kept to write the last one like it, should we have to."""
+MEDIA_FROM = 2048
+"""Events longer than this may hold sound or pictures."""
 EVENT_ENDS = (b"\n\n", b"\n\r\n")
 _UNBUFFERED = b"x-accel-buffering: no\r\n"
 """For an nginx in front of us; some providers say it themselves."""
@@ -40,12 +46,16 @@ class Events:
     """An SSE answer. The head is written at once; what tells the client that it is complete is held back."""
 
     __slots__ = (
-        "_connection", "_error", "_exchange", "_framed", "_held", "_held_size", "_long", "_long_head", "_marks", "_meter", "_one_size",
-        "_partial", "_plain", "_read", "_skipped_events", "_skipped_size", "_tail", "commented_tick", "ended", "tape",
+        "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_long", "_long_head",
+        "_marks", "_meter", "_one_size", "_partial", "_plain", "_read", "_room", "_skipped_events", "_skipped_size", "_slow", "_tail",
+        "_waiting", "commented_tick", "ended", "tape",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
+    def __init__(
+        self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int, guard: Guard | None = None
+    ) -> None:
         self._exchange = exchange
+        self._ask = ask
         self._connection = connection
         self._meter = exchange.wire.meter(ask)
         self._marks = self._meter.marks
@@ -61,6 +71,13 @@ class Events:
         self._skipped_size = self._skipped_events = 0
         self._one_size = 0
         """What is no longer than this is one event: half again as long as the shortest that was counted."""
+        self._guard = guard
+        self._room = NEVER if guard is None else 0
+        """After more skipped bytes than this the guard is asked."""
+        self._waiting: list[bytes] | None = None
+        """What came after the funds had ended, while more are asked for."""
+        self._first = self._last = b""
+        self._slow = False
         self._error: UpstreamError | None = None
         self.ended = Signal()
         self.commented_tick = connection.stamp
@@ -95,11 +112,18 @@ class Events:
                 if self.tape is not None:
                     self.tape.add(data)
                 self._exchange.edge.transport.write(framed)
+                if self._skipped_size > self._room:
+                    self._check(data)
                 return
         self.body(data)
 
     def body(self, data: bytes) -> None:
         """Bytes of the stream, cut anywhere."""
+        if self._waiting is not None:
+            self._waiting.append(data)
+            return
+        if self.ended.done:
+            return
         if self.tape is not None:
             self.tape.add(data)
         if self._held is not None:
@@ -116,9 +140,12 @@ class Events:
         elif len(self._partial) > PARTIAL_LIMIT:
             self._begin_long()
         self._plain = self._framed and not self._partial and not self._long and self._held is None and self._read >= LEARNED
+        if self._skipped_size > self._room and self._held is None:
+            self._check(region)
 
     def end(self) -> None:
         """The stream is whole."""
+        self._wait_no_longer()
         if self._partial and self._held is None:
             self._forward(self._partial)
         self._partial = b""
@@ -126,6 +153,7 @@ class Events:
 
     def broken(self, error: UpstreamError) -> None:
         """The stream breaks off. After its last event that harms nobody."""
+        self._wait_no_longer()
         self._error = error
         if self._held is not None:
             self.ended.set(COMPLETE)
@@ -148,6 +176,9 @@ class Events:
                 out.append(event)
                 continue
             self._read += 1
+            self._room -= len(event)
+            if not self._first:
+                self._first = event[:FIRST_LIMIT]
             verdict = self._meter.event(event.rstrip(b"\r\n"))
             if verdict is Verdict.LAST:
                 self._held = deque()
@@ -161,9 +192,10 @@ class Events:
 
     def _skip(self, data: bytes) -> None:
         events = data.count(b"\n\n") or len(split(data))
-        self._skipped_size += len(data)
+        size = len(data)
+        self._skipped_size += size if size <= MEDIA_FROM * events else event_size(data)
         self._skipped_events += events
-        one_size = len(data) // events * 3 // 2
+        one_size = size // events * 3 // 2
         self._one_size = min(self._one_size, one_size) if self._one_size else one_size
 
     def _send(self, data: bytes) -> None:
@@ -206,17 +238,66 @@ class Events:
             self._meter.event(self._long_head + self._tail)
         return data[end:]
 
+    # funds
+
+    def _check(self, shown: bytes) -> bool:
+        """Ask the guard how far the funds reach. Where they have ended the stream has too, unless more of them are on their way."""
+        guard = self._guard
+        if guard is None:
+            return True
+        usage, estimated = self._seen()
+        # Once the provider has said what all of it costs, nothing can be saved by ending it.
+        self._room = guard.room(usage) if estimated else NEVER
+        if self._room:
+            return True
+        self._plain = False
+        self._last = shown
+        if guard.wait(self._go_on):
+            if self._waiting is None:
+                self._waiting = []
+                self._connection.pause()
+        else:
+            self._waiting = None
+            self._connection.abort()
+            self.ended.set(OUT_OF_FUNDS)
+        return False
+
+    def _go_on(self) -> None:
+        """The guard has been answered."""
+        waiting = self._waiting
+        if waiting is None or not self._check(self._last):
+            return
+        self._waiting = None
+        if waiting:
+            self.body(b"".join(waiting))
+        if not self._slow and self._waiting is None and not self.ended.done:
+            self._connection.resume()
+
+    def _wait_no_longer(self) -> None:
+        """There is no more to come: let the client have what has come."""
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            self._room = NEVER
+            self.body(b"".join(waiting))
+
     # to the client
 
     def pause(self) -> None:
         """The client is slow. Once the answer is whole, its connection is somebody else's."""
+        self._slow = True
         if not self.ended.done:
             self._connection.pause()
 
     def resume(self) -> None:
         """The client has caught up."""
-        if not self.ended.done:
+        self._slow = False
+        if not self.ended.done and self._waiting is None:
             self._connection.resume()
+
+    def leave(self) -> None:
+        """The client has left, and the rest is only metered."""
+        self._plain = self._framed = False
+        self.resume()
 
     def keep_alive(self, tick: int, every_ticks: int) -> None:
         """After a long silence of the provider, send what keeps the client waiting; only ever between two events."""
@@ -230,7 +311,15 @@ class Events:
         """What the meter has read, or estimates."""
         if self._long_head and self._held:
             self._meter.event(self._long_head + b"".join(self._held)[-TAIL_LIMIT:])
+        return self._seen()
+
+    def so_far(self) -> Usage:
+        """An estimate while the stream runs."""
+        return self._seen()[0]
+
+    def _seen(self) -> tuple[Usage, bool]:
         self._meter.skip(self._skipped_size, self._skipped_events)
+        self._room -= self._skipped_size
         self._skipped_size = self._skipped_events = 0
         return self._meter.usage()
 
@@ -239,6 +328,9 @@ class Events:
         exchange = self._exchange
         if outcome == COMPLETE:
             last = b"".join(self._held or ()) + b"".join(lines)
+        elif outcome == OUT_OF_FUNDS and self._guard is not None:
+            cut = Cut(self._ask, exchange.body or b"", exchange.id, self._first, self._last, self.so_far())
+            last = (b"\n\n" if self._long else b"") + exchange.wire.cut_short(self._guard.refusal, cut) + b"".join(lines)
         else:
             error = stopping() if outcome == STOPPED else refusal(self._error)
             last = (b"\n\n" if self._long else b"") + exchange.dialect.stream_error(error, exchange.id)

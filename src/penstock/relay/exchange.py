@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.kit.walker import Walker
     from penstock.relay.edge import Edge
     from penstock.relay.paths import Target
+    from penstock.relay.running import Running
     from penstock.relay.upload import Upload
 
 REASONS = {
@@ -63,7 +64,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "receiver", "sifted",
+        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "receiver", "running", "sifted",
         "started", "status", "target", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
@@ -78,6 +79,8 @@ class Exchange:
         self.body: bytes | None = None
         self.upload: Upload | None = None
         self.walker: Walker | None = None
+        self.running: Running | None = None
+        """While it is held for: what it is held with."""
         self.receiver: Any = None
         """Who forwards the answer, told when the client is slow."""
         self.http10 = self.close = self.upgrade = self.gone = self.started = self.finished = False

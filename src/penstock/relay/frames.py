@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 MESSAGE_LIMIT = 1024 * 1024
-TEXT, CONTINUATION = 0x1, 0x0
+TEXT, CONTINUATION, CLOSE = 0x1, 0x0, 0x8
+POLICY = 1008
+"""The status of a close that is about something else than the protocol (RFC 6455 section 7.4.1)."""
+
+
+def frame(opcode: int, content: bytes) -> bytes:
+    """One whole frame as a server sends it; `content` is shorter than 64 KiB."""
+    size = len(content)
+    length = bytes((size,)) if size < 126 else b"\x7e" + size.to_bytes(2, "big")
+    return bytes((0x80 | opcode,)) + length + content
 
 
 class Frames:
@@ -19,9 +28,14 @@ class Frames:
         self._text: list[bytes] | None = None
         """The text message so far; None outside of one, or in one that is too long."""
         self._size = 0
-        self._final = False
+        self._final = True
         self._passed_over = False
         """The frame is not part of a text message."""
+
+    @property
+    def between(self) -> bool:
+        """All that has come are whole messages: something may be said in between."""
+        return not self._pending and not self._left and self._final
 
     def feed(self, data: bytes) -> list[bytes]:
         """The text messages that become whole with `data`."""
@@ -67,8 +81,8 @@ class Frames:
         self._left = size
         opcode = first & 0x0F
         self._passed_over = opcode not in (TEXT, CONTINUATION)
-        if not self._passed_over:
+        if opcode < CLOSE:
             self._final = bool(first & 0x80)
-            if opcode == TEXT:
-                self._text, self._size = [], 0
+        if opcode == TEXT:
+            self._text, self._size = [], 0
         return length

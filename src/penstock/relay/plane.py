@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from penstock.billing.door import Books, Purse
+from penstock.billing.door import Books, Holds, Treasury
 from penstock.catalog.door import Catalog
 from penstock.keys.door import KeyRing
 from penstock.kit.pulse import Pulse
@@ -16,6 +16,7 @@ from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 
 if TYPE_CHECKING:
+    from penstock.relay.drain import Drain
     from penstock.relay.edge import Edge
 
 
@@ -55,7 +56,8 @@ class Plane:
     books: Books
     recorder: Recorder
     metrics: Metrics
-    purse: Purse
+    holds: Holds
+    treasury: Treasury
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class Plane:
     """How many channels are tried at most."""
     connections: set[Edge] = field(default_factory=set)
     """The clients' connections, as uvicorn keeps them."""
+    drains: set[Drain] = field(default_factory=set)
+    """Answers that are read on although their clients have left."""
 
     def __post_init__(self) -> None:
         settings = self.settings

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROUTES_KEPT = 4096
 BYTES_PER_TOKEN = 4
+FREE_WIRES = frozenset(("count_tokens", "moderations"))
+"""Providers answer these for nothing."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -27,13 +29,29 @@ class Route(msgspec.Struct, frozen=True):
     model: str | None
     served: str | None
 
-    def price(self, channel: Channel, plane: Plane) -> Price | None:
-        """What the model costs on one of the channels now; None if it has no price."""
-        return plane.catalog.price(channel.provider.name, self.served) if self.served is not None else None
+    def price(self, channel: Channel, caller: Caller, plane: Plane) -> Price | None:
+        """What the model costs this caller on one of the channels now; None if it has no price."""
+        if self.served is None or self.model is None:
+            return None
+        return plane.catalog.price(channel.provider.name, self.served, self.model, caller.multiplier_micro)
+
+    def payable(self, caller: Caller, plane: Plane) -> Route:
+        """The route without the channels on which the model has no price: to those who pay, nothing is silently free.
+
+        Raises PenstockError 402 `model_not_priced` when none is left.
+        """
+        channels = [channel for channel in self.channels if self.price(channel, caller, plane) is not None]
+        if not channels:
+            raise PenstockError(
+                "model_not_priced", f"The model {self.model!r} has no price here. Ask the operator to set one.", param="model"
+            )
+        return self if len(channels) == len(self.channels) else Route(channels, self.model, self.served)
 
 
 def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
-    """The route. Raises PenstockError: 403 for a model the key may not use, 404 when no channel serves it, 503 while books are shut."""
+    """The route. Raises PenstockError: 403 for a model or a path the key may not use, 402 for a model without a price, 404 when no
+    channel serves it, 503 while books are shut.
+    """
     model = ask.model
     if model is not None and not caller.allows(model):
         raise PenstockError("model_not_allowed", f"This key may not use the model {model!r}.", param="model")
@@ -41,6 +59,8 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         raise PenstockError("books_unavailable", "Charges cannot be written at the moment; try again shortly.", retry_after_s=2)
     wire = exchange.wire.name
     if model is None:
+        if caller.prepaid and wire not in FREE_WIRES and not _is_model_list(exchange):
+            raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
         return _find(wire, None, exchange, plane)
     route = plane.routes.get((wire, model))
     if route is None:
@@ -48,7 +68,11 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         if len(plane.routes) >= ROUTES_KEPT:
             plane.routes.clear()
         plane.routes[wire, model] = route
-    return route
+    return route.payable(caller, plane) if caller.prepaid and wire not in FREE_WIRES else route
+
+
+def _is_model_list(exchange: Exchange) -> bool:
+    return exchange.target.method == b"GET" and exchange.target.path.startswith("/v1/models")
 
 
 def _find(wire: str, model: str | None, exchange: Exchange, plane: Plane) -> Route:
@@ -65,11 +89,10 @@ def _find(wire: str, model: str | None, exchange: Exchange, plane: Plane) -> Rou
     return Route(channels, model, served)
 
 
-def estimate(price: Price | None, ask: Ask, route: Route, plane: Plane) -> int:
-    """What the request may cost, in nano-dollars: its bytes as input, its output cap as output."""
-    if price is None:
-        return 0
+def estimate(price: Price | None, ask: Ask, route: Route, plane: Plane) -> tuple[int, int]:
+    """What the request may cost, in nano-dollars, and its tokens: its bytes as input, its output cap as output."""
     cap = ask.output_cap
     if cap is None:
         cap = plane.catalog.output_cap(route.channels[0].provider.name, route.served or "")
-    return price.at_most(ask.input_size // BYTES_PER_TOKEN, cap)
+    input_tokens = ask.input_size // BYTES_PER_TOKEN
+    return 0 if price is None else price.at_most(input_tokens, cap), input_tokens + cap

@@ -45,6 +45,12 @@ class Splice(Protocol):
     def usage(self) -> tuple[Usage, bool]:
         """The usage read from the answer, and whether it is estimated."""
 
+    def so_far(self) -> Usage:
+        """A cheap estimate of the usage while the answer runs; it changes nothing."""
+
+    def leave(self) -> None:
+        """The client has left and the rest is only metered: write nothing more."""
+
     def finish(self, outcome: str, lines: list[bytes]) -> None:
         """Write what was held back: the end of the answer, or the error that ends it. `lines` go into a head not yet written."""
 
@@ -113,6 +119,10 @@ class Plain:
         if not self.ended.done:
             self._connection.resume()
 
+    def leave(self) -> None:
+        """The client has left, and the rest is only metered."""
+        self.resume()
+
     def _stream(self) -> None:
         """It is long: begin the answer and pass on what comes from here, always one piece behind."""
         self._streams = True
@@ -156,6 +166,14 @@ class Plain:
         if encoding:
             body = expand(body, encoding, GATHERED_LIMIT * 16) or body
         return self._exchange.wire.read(body, self._ask)
+
+    def so_far(self) -> Usage:
+        """By its size, once some of it has reached the client; before that, nothing has been used that anybody has got."""
+        if not self._streams:
+            return Usage(calls=0)
+        meter = self._exchange.wire.meter(self._ask)
+        meter.skip(self._size, 1)
+        return meter.usage()[0]
 
     def finish(self, outcome: str, lines: list[bytes]) -> None:
         """Write the whole answer, or the last piece of it; a broken one is an error, or is cut where it has begun."""

@@ -19,10 +19,12 @@ def sweep(plane: Plane) -> None:
         exchange = connection.active
         if exchange is not None and type(exchange.receiver) is Events:
             exchange.receiver.keep_alive(tick, every)
+    for drain in list(plane.drains):
+        drain.sweep(tick)
 
 
 def interrupt_all(plane: Plane) -> int:
-    """The time to finish is over: interrupt every exchange that still runs; how many there were."""
+    """The time to finish is over: interrupt every exchange that still runs, with or without its client; how many there were."""
     running = [connection for connection in list(plane.connections) if connection.active]
     for connection in running:
         exchange = connection.active
@@ -31,4 +33,7 @@ def interrupt_all(plane: Plane) -> int:
         elif exchange is not None and exchange.walker is not None:
             exchange.close = True
             exchange.walker.interrupt(Stopping())
-    return len(running)
+    drains = list(plane.drains)
+    for drain in drains:
+        drain.stop()
+    return len(running) + len(drains)

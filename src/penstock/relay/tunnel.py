@@ -8,12 +8,13 @@ from urllib.parse import parse_qs
 from penstock.kit.errors import PenstockError
 from penstock.kit.walker import Signal
 from penstock.relay.exchange import Exchange
-from penstock.relay.frames import Frames
+from penstock.relay.frames import CLOSE, POLICY, TEXT, Frames, frame
+from penstock.relay.guard import Guard
 from penstock.relay.headers import PROTOCOL_KEY
-from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
+from penstock.relay.outcome import CLIENT_GONE, COMPLETE, OUT_OF_FUNDS, STOPPED, UPSTREAM_DIED
 from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
-from penstock.upstream.wires.wire import Ask
+from penstock.upstream.wires.wire import Ask, Cut
 
 if TYPE_CHECKING:
     from penstock.relay.call import Answer
@@ -53,7 +54,7 @@ def upgrade_lines(exchange: Exchange, *, own_key: bool) -> bytes:
 class Tunnel:
     """Two connections joined. `ended` happens with an outcome when either side closes."""
 
-    def __init__(self, exchange: Exchange, answer: Answer, ask: Ask) -> None:
+    def __init__(self, exchange: Exchange, answer: Answer, ask: Ask, guard: Guard | None = None) -> None:
         connection, head = answer.connection, answer.head
         assert connection is not None  # noqa: S101  the provider has just switched protocols on it
         assert head is not None  # noqa: S101
@@ -61,6 +62,10 @@ class Tunnel:
         self._exchange = exchange
         self._connection = connection
         self._meter = exchange.wire.meter(ask)
+        self._ask = ask
+        self._guard = guard
+        self._dry = False
+        """The funds have ended; the session does after the message that is being passed on."""
         self._frames = Frames()
         self.ended = Signal()
         self.tape: Tape | None = None
@@ -85,6 +90,11 @@ class Tunnel:
         for message in self._frames.feed(data):
             if any(mark in message for mark in self._meter.marks):
                 self._meter.event(message)
+                self._check()
+            else:
+                self._meter.skip(len(message), 1)
+        if self._dry:
+            self._end_early()
 
     def chunks(self, framed: bytes, parts: list[bytes]) -> None:
         """Never: a tunnel has no chunks."""
@@ -130,11 +140,43 @@ class Tunnel:
         self._connection.abort()
         self.ended.set(STOPPED)
 
+    # funds
+
+    def _check(self) -> None:
+        """Ask the guard whether the funds reach further."""
+        guard = self._guard
+        if guard is not None and not guard.room(self.so_far()):
+            self._dry = not guard.wait(self._answered)
+
+    def _answered(self) -> None:
+        """More funds were asked for, and there is an answer."""
+        if not self.ended.done:
+            self._check()
+            if self._dry:
+                self._end_early()
+
+    def _end_early(self) -> None:
+        """Tell the client why, and close; in the middle of a message nothing can be said yet."""
+        if self._guard is None or self.ended.done or not self._frames.between:
+            return
+        exchange, error = self._exchange, self._guard.refusal
+        text = exchange.wire.cut_short(error, Cut(self._ask, b"", exchange.id, b"", b"", self.so_far()))
+        exchange.write(frame(TEXT, text) + frame(CLOSE, POLICY.to_bytes(2, "big") + error.code.encode()))
+        self._connection.abort()
+        self.ended.set(OUT_OF_FUNDS)
+
     # for the walk
 
     def usage(self) -> tuple[Usage, bool]:
         """The sum of what the session's answers have used."""
         return self._meter.usage()
+
+    def so_far(self) -> Usage:
+        """As `usage`, while the session runs."""
+        return self._meter.usage()[0]
+
+    def leave(self) -> None:
+        """Never: a session ends when its client leaves."""
 
     def finish(self, outcome: str, lines: list[bytes]) -> None:
         """Close the client's side."""

@@ -15,13 +15,14 @@ from penstock.billing.door import holding
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import dollars
 from penstock.kit.walker import Signal
-from penstock.relay.admit import find_caller, look_up
+from penstock.relay.admit import find_caller, funds_of, look_up
 from penstock.relay.bodies import read_held, read_upload
 from penstock.relay.call import Answer, call, splice
 from penstock.relay.exchange import Exchange, Interruption, stopping
 from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.route import choose, estimate
+from penstock.relay.running import Running
 from penstock.relay.tunnel import refuse_upgrade
 from penstock.upstream.usage import Usage
 
@@ -47,8 +48,13 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     exchange.body_ns = perf_counter_ns()
     route = choose(caller, ask, exchange, plane)  # 403 404 503
     answer = Answer(route.channels[0])
-    price = route.price(answer.channel, plane)
-    with holding(plane.purse, estimate(price, ask, route, plane)) as hold:  # 402
+    price = route.price(answer.channel, caller, plane)  # 402
+    funds = funds_of(caller, plane)
+    nano, tokens = estimate(price, ask, route, plane)
+    if funds.counted and not funds.covers(nano, tokens, exchange.body_ns):
+        await plane.treasury.reserve(funds, nano, tokens)  # 402 429 503
+    with holding(plane.holds, funds, nano, tokens) as hold:
+        exchange.running = Running(caller, route, answer, ask, price, hold)
         try:
             await call(route, ask, exchange, plane, answer)  # 502 503 504
             whole = splice(answer, ask, exchange, record_limit)
@@ -59,15 +65,17 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
             if not answer.sent_ns:
                 raise
         ended_ns = perf_counter_ns()
-        exchange.walker = None  # from here on it is settled and finished, whoever leaves
+        exchange.walker = exchange.running = None  # from here on it is settled and finished, whoever leaves
         usage, estimated = _usage(answer, outcome, ask, exchange)
         if answer.channel is not route.channels[0]:
-            price = route.price(answer.channel, plane)
-        cost_nano = price.cost(usage) if price is not None else 0
-        hold.settle(cost_nano)
-    if billable(answer, exchange):
+            price = route.price(answer.channel, caller, plane)
+        due = billable(answer, exchange)
+        cost_nano = price.cost(usage) if due and price is not None else 0
+        draws = hold.settle(cost_nano, usage.context_tokens() + usage.output_tokens if funds.limited else 0)
+    if due:
         durable = Signal()
-        plane.books.post(make_charge(exchange, caller, route, answer, outcome, usage, estimated, cost_nano, price), durable.settle)
+        charge = make_charge(exchange, caller, route, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
+        plane.books.post(charge, durable.settle)
         await durable
     _finish(exchange, answer, outcome, cost_nano, plane)
     if record_limit:
@@ -81,7 +89,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
 
 def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None:
     """The walk's edge: whatever left it becomes an answer, or a log line where it should not have happened."""
-    exchange.walker = None
+    exchange.walker = exchange.running = None
     if error is None:
         return
     if isinstance(error, Interruption):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import urlsplit
 
 from penstock.kit.globs import matches
@@ -17,10 +18,11 @@ class Channel:
     """One way to reach a provider. Everything that is the same for each request is prepared here as bytes.
 
     `secret` None means that the client's own credential is forwarded. `models` are globs of the public names it serves.
+    `on_disconnect` says what becomes of an answer whose client leaves: hang up at once, or read it to its end for the real figures.
     Raises ValueError for a base URL or a secret that cannot be written into a request.
     """
 
-    __slots__ = ("_base_path", "_extra", "_lines", "_paths", "models", "name", "pool", "provider", "transparent")
+    __slots__ = ("_base_path", "_extra", "_lines", "_paths", "models", "name", "on_disconnect", "pool", "provider", "transparent")
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Channel:
         self.pool = pool
         self.models = models
         self.transparent = secret is None
+        self.on_disconnect: Literal["cancel", "drain"] = "cancel"
         self._base_path = urlsplit(base_url).path
         if not _PATH.fullmatch(self._base_path):
             raise ValueError(f"the path of a base URL has characters that must be percent-encoded: {base_url!r}")

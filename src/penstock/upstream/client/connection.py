@@ -73,6 +73,11 @@ class Connection(asyncio.Protocol):
         """The head of the answer has not come."""
         return self._head is not None
 
+    @property
+    def awaited(self) -> Signal | None:
+        """What gives the head of the answer; None when it has come, or nothing was asked."""
+        return self._head
+
     def ask(self, request: bytes, *, to_head: bool = False) -> Signal:
         """Write a request (or its beginning) and give what can be awaited for the `Head`.
 
@@ -111,6 +116,13 @@ class Connection(asyncio.Protocol):
         if self.lost and self._receiver is receiver:
             self._receiver = None
             self._close_body(receiver)
+
+    def redirect(self, receiver: Receiver) -> Receiver | None:
+        """Send the rest of the body to another receiver; the one before, or None if the body is over."""
+        before = self._receiver
+        if before is not None:
+            self._receiver = receiver
+        return before
 
     def switch(self, tunnel: Receiver) -> None:
         """After the provider has switched protocols: everything goes to `tunnel` from now on, until `tunnel.end()`."""

@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from penstock.kit.errors import PenstockError
 from penstock.kit.jsonfield import Field
 from penstock.kit.sse import payload
-from penstock.upstream.wires import asks
+from penstock.upstream.wires import asks, endings
 from penstock.upstream.wires.answers import Reader, tier
 from penstock.upstream.wires.asks import Scalar
 from penstock.upstream.wires.jsonwire import JsonWire
 from penstock.upstream.wires.openai_usage import Answer, normalised
 from penstock.upstream.wires.streams import DONE, TOKENS_MARK, Counting
-from penstock.upstream.wires.wire import Ask, StreamMeter, Verdict, Wire
+from penstock.upstream.wires.wire import Ask, Cut, StreamMeter, Verdict, Wire
 
 _STREAM_OPTIONS = Field("stream_options")
 _INCLUDE_USAGE = Field("include_usage")
@@ -152,6 +153,10 @@ class ChatWire(JsonWire):
     def meter(self, ask: Ask) -> StreamMeter:
         """A reader for one stream."""
         return ChatMeter(ask)
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """A last chunk, as if a bound on the output had been reached."""
+        return endings.of_chat(error, cut, {"delta": {}, "logprobs": None})
 
 
 WIRE: Wire = ChatWire()

@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import msgspec
 
-from penstock.upstream.wires import asks
+from penstock.kit.errors import PenstockError
+from penstock.upstream.wires import asks, endings
 from penstock.upstream.wires.asks import Scalar
 from penstock.upstream.wires.chat import ChatWire, StreamOptions, hides_usage
-from penstock.upstream.wires.wire import Ask, Wire
+from penstock.upstream.wires.wire import Ask, Cut, Wire
 
 
 class CompletionsFields(msgspec.Struct, gc=False):
@@ -45,6 +46,10 @@ class CompletionsWire(ChatWire):
             hides_usage=hides_usage(stream, fields.stream_options),
             stream_options=fields.stream_options is not msgspec.UNSET,
         )
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """A last chunk, as if a bound on the output had been reached."""
+        return endings.of_chat(error, cut, {"text": "", "logprobs": None})
 
 
 WIRE: Wire = CompletionsWire()

@@ -8,6 +8,7 @@ which is why a charge made from it is flagged `estimated`.
 from __future__ import annotations
 
 from penstock.upstream.usage import Usage
+from penstock.upstream.wires.asks import MEDIA_DISCOUNT
 from penstock.upstream.wires.wire import Ask
 
 BYTES_PER_TOKEN = 4
@@ -19,11 +20,23 @@ carries around the text (ids, padding against eavesdroppers) differs by more tha
 PLAIN_OVERHEAD = 400
 """Bytes around the text of a plain answer."""
 BLANK_LINE = 2
+MEDIA_STRING = 512
+"""A JSON string of so many bytes without a blank is not prose: it is sound, a picture, or something encrypted."""
 
 
 def input_tokens(ask: Ask) -> int:
     """The input of a request, from the size of its body."""
     return -(-ask.input_size // BYTES_PER_TOKEN)
+
+
+def event_size(data: bytes) -> int:
+    """The bytes of events that the output is estimated from: base64 counts as a 64th."""
+    media = sum(
+        len(string)
+        for string in data.split(b'"')
+        if len(string) >= MEDIA_STRING and string.isascii() and b" " not in string and b"\\u" not in string
+    )
+    return len(data) - media + media // MEDIA_DISCOUNT
 
 
 def plain(ask: Ask, answer_bytes: int) -> Usage:

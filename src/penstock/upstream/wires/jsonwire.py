@@ -15,7 +15,7 @@ from penstock.upstream.wires import asks, estimate
 from penstock.upstream.wires.answers import Reader
 from penstock.upstream.wires.asks import Scalar
 from penstock.upstream.wires.openai_usage import Answer, Kind, normalised
-from penstock.upstream.wires.wire import Ask, Dialect
+from penstock.upstream.wires.wire import Ask, Cut, Dialect
 
 MODEL = Field("model")
 
@@ -83,6 +83,10 @@ class JsonWire:
         if answer is not None and answer.failed:
             return Usage(calls=0), False
         return self.guess(ask, len(body)), True
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """The dialect's error event: on most wires nothing else ends a stream early."""
+        return self.dialect.stream_error(error, cut.request_id)
 
     def guess(self, ask: Ask, answer_bytes: int) -> Usage:
         """The usage of an answer that does not state it."""

@@ -6,14 +6,16 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from penstock.kit.errors import PenstockError
 from penstock.kit.sse import payload
 from penstock.upstream.dialects import anthropic
 from penstock.upstream.usage import Usage
+from penstock.upstream.wires import endings
 from penstock.upstream.wires.answers import Reader
 from penstock.upstream.wires.anthropic_usage import Figures, merged, normalised
 from penstock.upstream.wires.jsonwire import JsonWire
 from penstock.upstream.wires.streams import ERROR_MARK, Counting, named
-from penstock.upstream.wires.wire import Ask, Dialect, StreamMeter, Verdict, Wire
+from penstock.upstream.wires.wire import Ask, Cut, Dialect, StreamMeter, Verdict, Wire
 
 
 class Message(msgspec.Struct, gc=False):
@@ -77,6 +79,10 @@ class MessagesWire(JsonWire):
     def meter(self, ask: Ask) -> StreamMeter:
         """A reader for one stream."""
         return MessagesMeter(ask)
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """The last events, as if a bound on the output had been reached."""
+        return endings.of_messages(error, cut)
 
     def read(self, body: bytes, ask: Ask) -> tuple[Usage, bool]:
         """The usage of a whole message."""

@@ -6,11 +6,13 @@ from typing import ClassVar
 
 import msgspec
 
+from penstock.kit.errors import PenstockError
 from penstock.upstream.usage import Usage
+from penstock.upstream.wires import endings
 from penstock.upstream.wires.answers import Reader
 from penstock.upstream.wires.openai_usage import Answer, added, normalised
 from penstock.upstream.wires.passthrough import PassthroughWire
-from penstock.upstream.wires.wire import Ask, StreamMeter, Verdict, Wire
+from penstock.upstream.wires.wire import Ask, Cut, StreamMeter, Verdict, Wire
 
 _BYTES_PER_AUDIO_TOKEN = 3200
 """Base64 of 50 ms of 24 kHz PCM, which is what OpenAI counts as a token of speech."""
@@ -76,6 +78,10 @@ class RealtimeWire(PassthroughWire):
     def meter(self, ask: Ask) -> StreamMeter:
         """A reader for one session."""
         return RealtimeMeter()
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """The text of an error message."""
+        return endings.of_realtime(error)
 
 
 WIRE: Wire = RealtimeWire()

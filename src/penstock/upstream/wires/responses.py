@@ -6,15 +6,17 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from penstock.kit.errors import PenstockError
 from penstock.kit.sse import payload
 from penstock.upstream.dialects import responses as dialect
 from penstock.upstream.usage import Usage
+from penstock.upstream.wires import endings
 from penstock.upstream.wires.answers import Count, Reader
 from penstock.upstream.wires.asks import Scalar
 from penstock.upstream.wires.jsonwire import Fields, JsonWire
 from penstock.upstream.wires.openai_usage import Answer, normalised
 from penstock.upstream.wires.streams import DONE, ERROR_MARK, Counting, named
-from penstock.upstream.wires.wire import Ask, Dialect, StreamMeter, Verdict, Wire
+from penstock.upstream.wires.wire import Ask, Cut, Dialect, StreamMeter, Verdict, Wire
 
 _ENDS = frozenset(("response.completed", "response.failed", "response.incomplete", "error"))
 
@@ -104,6 +106,10 @@ class ResponsesWire(JsonWire):
     def meter(self, ask: Ask) -> StreamMeter:
         """A reader for one stream."""
         return ResponsesMeter(ask)
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """The last event, as if a bound on the output had been reached."""
+        return endings.of_responses(error, cut)
 
     def read(self, body: bytes, ask: Ask) -> tuple[Usage, bool]:
         """The usage of a whole response."""

@@ -39,6 +39,21 @@ class Verdict(IntEnum):
     """It tells the client that the answer is complete: hold it, and all after it, until the charge is durable."""
 
 
+class Cut(msgspec.Struct, gc=False):
+    """A stream that is ended before the provider has ended it, and what its last events are to be like."""
+
+    ask: Ask
+    request: bytes
+    """The request's body."""
+    request_id: str
+    first: bytes
+    """The stream's first event, or the beginning of a long one; empty if there was none."""
+    last: bytes
+    """The end of what the client was shown: some whole events."""
+    usage: Usage
+    """What has been used, mostly an estimate."""
+
+
 class StreamMeter(Protocol):
     """Reads one streamed answer, in constant memory.
 
@@ -99,6 +114,11 @@ class Wire(Protocol):
 
     def meter(self, ask: Ask) -> StreamMeter:
         """A reader for one streamed answer."""
+
+    def cut_short(self, error: PenstockError, cut: Cut) -> bytes:
+        """The events that end a stream in good order for the reason `error`: as one whose output reached its bound, where the
+        wire knows that, with the code of the error in a place that the official SDKs keep and do not stumble over.
+        """
 
     def read(self, body: bytes, ask: Ask) -> tuple[Usage, bool]:
         """The usage of a whole plain answer, and whether it is estimated. Never raises: a body that cannot be

@@ -137,7 +137,6 @@ def _trail() -> None:
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("request_digest", sa.LargeBinary(), nullable=False),
-        sa.Column("status", sa.BigInteger(), nullable=True),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "key", name="pk_repeat"),

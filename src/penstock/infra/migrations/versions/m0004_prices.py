@@ -18,6 +18,7 @@ def upgrade() -> None:
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("id", "provider", "model")),
         sa.Column("free", sa.Boolean(), nullable=False),
         sa.Column("card", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("output_cap", sa.BigInteger(), nullable=True),
         sa.Column("effective_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),

@@ -1,0 +1,135 @@
+"""Funds: what this process has on lease of the purses that a caller draws on. All in memory; `treasury` fills it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from penstock.billing.purses import MONEY, Want
+
+if TYPE_CHECKING:
+    from penstock.billing.treasury import Treasury
+
+FOREVER_NS = 1 << 62
+
+
+class Share:
+    """This process's part of one purse: `amount` on lease, `spent` and `held` of it. A limit's share is replaced when its window ends.
+
+    `asked_ns` is when the database was last asked for more; `dry` says that it then had less than was wanted, `elsewhere`
+    how much other processes had on lease and had not spent, `left` what remained in the purse.
+    """
+
+    __slots__ = (
+        "amount", "asked_ns", "dry", "elsewhere", "filling", "from_ms", "held", "lease_id", "left", "low", "previous", "spent",
+        "spent_before", "until_ms", "until_ns", "waited_for", "want",
+    )  # fmt: skip
+
+    def __init__(self, want: Want) -> None:
+        self.want = want
+        self.lease_id: str | None = None
+        self.previous: str | None = None
+        """The lease of the window before, to be ended when this one gets its own."""
+        self.amount = self.spent = self.held = 0
+        self.low = 0
+        """Below this room more is asked for, in the background."""
+        self.left = self.elsewhere = 0
+        self.asked_ns = 0
+        self.spent_before = 0
+        """What was spent when it was last filled."""
+        self.dry = self.filling = self.waited_for = False
+        self.from_ms: int | None = None
+        self.until_ms: int | None = None
+        self.until_ns = FOREVER_NS
+        """When its window ends, on the clock of `perf_counter_ns`."""
+
+    @property
+    def room(self) -> int:
+        """What can be held or spent; below zero when more was spent than was on lease."""
+        return self.amount - self.spent - self.held
+
+
+class Funds:
+    """What covers one caller's requests: the account's money if it is prepaid, caps, and limits per minute and at once."""
+
+    __slots__ = ("caps", "counted", "free", "limited", "paid", "ready", "rpm", "slots", "tpm", "treasury", "until_ns", "wants")
+
+    def __init__(self, treasury: Treasury, wants: tuple[Want, ...]) -> None:
+        self.treasury = treasury
+        self.wants = wants
+        self.counted = bool(wants)
+        """There is something to be covered at all."""
+        self.paid: Share | None = None
+        self.free: Share | None = None
+        self.caps: list[Share] = []
+        self.rpm: list[Share] = []
+        self.tpm: list[Share] = []
+        self.slots: list[Share] = []
+        self.limited = any(want.kind not in MONEY for want in wants)
+        self.ready = False
+        """All shares have a lease."""
+        self.until_ns = 0
+
+    def take(self, shares: list[Share]) -> None:
+        """Draw on these from now on."""
+        self.paid = self.free = None
+        self.caps, self.rpm, self.tpm, self.slots = [], [], [], []
+        kinds: dict[str, list[Share]] = {"rpm": self.rpm, "tpm": self.tpm, "concurrency": self.slots}
+        for share in shares:
+            kind = share.want.kind
+            if kind == "paid":
+                self.paid = share
+            elif kind == "free":
+                self.free = share
+            else:
+                kinds.get(kind, self.caps).append(share)
+        self.until_ns = min((share.until_ns for share in shares), default=FOREVER_NS)
+        self.ready = all(share.lease_id is not None for share in shares)
+
+    def covers(self, nano: int, tokens: int, now_ns: int) -> bool:
+        """Whether a request can be held for in full, here and now."""
+        if not self.ready or now_ns >= self.until_ns:
+            return False
+        paid = self.paid
+        if paid is not None and nano:
+            room = paid.amount - paid.spent - paid.held
+            free = self.free
+            if free is not None:
+                spare = free.amount - free.spent - free.held
+                if spare > 0:
+                    room += spare
+            if room < nano:
+                return False
+        if not self.limited:
+            return True
+        for share in self.caps:
+            if share.amount - share.spent - share.held < nano:
+                return False
+        for share in self.tpm:
+            if share.amount - share.spent - share.held < tokens:
+                return False
+        for share in self.rpm:
+            if share.amount <= share.spent:
+                return False
+        for share in self.slots:  # noqa: SIM110  a generator costs more than the loop
+            if share.amount - share.held < 1:
+                return False
+        return True
+
+    def shares(self) -> list[Share]:
+        """All of them, in no order that matters."""
+        money = [share for share in (self.free, self.paid) if share is not None]
+        return [*money, *self.caps, *self.rpm, *self.tpm, *self.slots]
+
+
+class Uncounted:
+    """The funds of a caller that pays nothing and has no limits."""
+
+    counted = False
+    limited = False
+
+    def covers(self, nano: int, tokens: int, now_ns: int) -> bool:
+        """Always."""
+        return True
+
+
+UNCOUNTED = cast(Funds, Uncounted())

@@ -1,0 +1,29 @@
+"""The command line: `penstock serve`, keys, and what an operator needs. Described in docs/cli.md; a test insists.
+
+Everything heavy is imported where it is used, so that every command starts quickly: a module of commands imports at its
+top nothing but typer, `penstock.cli.frame` and the kit. What a command makes and shows once goes to stdout alone:
+`K=$(penstock key create me)` works.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from penstock.cli import keys, operations, prices
+
+cli = typer.Typer(
+    name="penstock",
+    help="A self-hosted gateway for language-model APIs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+cli.add_typer(operations.operations)
+cli.add_typer(keys.key, name="key")
+cli.add_typer(prices.price, name="price")
+
+
+def main() -> None:
+    """The program `penstock`."""
+    cli()

@@ -1,0 +1,253 @@
+"""The platform's calls for API keys, membership and balance, under `/api/v1/user/admin`. They need a management key as Bearer."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from penstock.accounts.api.asking import Who
+from penstock.accounts.identity import Identity
+from penstock.billing.ledger import Ledger
+from penstock.billing.membership import Memberships
+from penstock.billing.usage import KeyTotals, Usage
+from penstock.compat.envelope import PREFIX, REFUSALS, Envelope, RateLimit, fields, nano, ok, takes, units
+from penstock.keys.facts import masked
+from penstock.keys.models import Key
+from penstock.keys.service import Keys
+from penstock.keys.terms import ID_PREFIX, NAME_LIMIT, Changes, Terms
+from penstock.kit import clock
+from penstock.kit.errors import PenstockError
+from penstock.kit.limits import read_limits
+
+routes = APIRouter(prefix=f"{PREFIX}/user/admin", tags=["platform"], responses=REFUSALS)
+
+_LEAST = "0.01"
+_LOST_PLUS = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S*) (\d\d:?\d\d)", re.ASCII)
+"""A moment with an offset to the east, as it arrives in a form whose `+` was not escaped."""
+_PACES = {"create": RateLimit(10), "update": RateLimit(10), "list": RateLimit(1), "delete": RateLimit(50)}
+_CREATE = takes("expired_at", "max_fee", remark="build server", expired_at="2027-12-31T23:59:59Z", max_fee="0", permissions='["gpt-4o"]')
+_UPDATE = takes(
+    "key", key="sk-...", remark="build server", expired_at="2027-12-31 23:59:59", max_fee="100.00", permissions='["*"]', is_disabled="false"
+)
+_DELETE = takes("key", key="sk-...")
+T = TypeVar("T")
+
+
+def _keys(request: Request) -> Keys:
+    return cast(Keys, request.app.state.keys)
+
+
+def _usage(request: Request) -> Usage:
+    return cast(Usage, request.app.state.usage)
+
+
+def _ledger(request: Request) -> Ledger:
+    return cast(Ledger, request.app.state.ledger)
+
+
+def _memberships(request: Request) -> Memberships:
+    return cast(Memberships, request.app.state.membership)
+
+
+def _per_dollar(request: Request) -> int:
+    return cast(int, request.app.state.settings.display_units)
+
+
+Service = Annotated[Keys, Depends(_keys)]
+PerDollar = Annotated[int, Depends(_per_dollar)]
+
+
+@routes.post("/new-api-token", operation_id="platform_new_api_token", response_model=Envelope, openapi_extra=_CREATE)
+@routes.post("/create-api-token", operation_id="platform_create_api_token", response_model=Envelope, openapi_extra=_CREATE)
+async def create(request: Request, who: Who, keys: Service, per_dollar: PerDollar) -> Response:
+    """Make a key; `data` is the key, shown this once."""
+    _PACES["create"].take(_of(who))
+    given = await fields(request)
+    for name in ("expired_at", "max_fee"):
+        if name not in given:
+            raise _invalid(f"{name} is missing.", name)
+    _check_admin(given, is_admin=False)
+    terms = _terms(given, per_dollar)
+    remark = _text(given, "remark")
+    made = await _named(remark, lambda name: keys.create(name, account_id=who.account_id, who=who, **terms))
+    return ok(made.token, "New api token success")
+
+
+@routes.post("/update-api-token", operation_id="platform_update_api_token", response_model=Envelope, openapi_extra=_UPDATE)
+async def update(request: Request, who: Who, keys: Service, per_dollar: PerDollar) -> Response:
+    """Change a key; what is left out stays as it is."""
+    _PACES["update"].take(_of(who))
+    given = await fields(request)
+    key = await _meant(keys, given, who)
+    _check_admin(given, is_admin=key.kind == "management")
+    changes = cast(Changes, _terms(given, per_dollar))
+    if key.expires_at_ms is not None and changes.get("expires_at_ms") == key.expires_at_ms // 1000 * 1000:
+        del changes["expires_at_ms"]  # as it was shown, in seconds; it may have passed
+    if "is_disabled" in given:
+        changes["disabled"] = _switch(given, "is_disabled")
+
+    async def change(name: str) -> None:
+        changes["name"] = name
+        await keys.change(key.id, account_id=who.account_id, who=who, **changes)
+
+    await _named(_text(given, "remark") or key.name, change)
+    return ok(None, "Update api token success")
+
+
+@routes.post("/get-api-tokens", operation_id="platform_get_api_tokens", response_model=Envelope)
+async def list_(who: Who, keys: Service, usage: Annotated[Usage, Depends(_usage)], per_dollar: PerDollar) -> Response:
+    """All keys of the account, oldest first."""
+    _PACES["list"].take(_of(who))
+    found = await keys.list(who.account_id)
+    totals = await usage.of_keys([key.id for key in found])
+    rows = [_row(key, totals.get(key.id, KeyTotals()), per_dollar) for key in found]
+    return ok(rows, f"Get API keys success, total keys: {len(rows)}")
+
+
+@routes.post("/del-api-token", operation_id="platform_del_api_token", response_model=Envelope, openapi_extra=_DELETE)
+@routes.post("/delete-api-token", operation_id="platform_delete_api_token", response_model=Envelope, openapi_extra=_DELETE)
+async def delete(request: Request, who: Who, keys: Service) -> Response:
+    """Delete a key."""
+    _PACES["delete"].take(_of(who))
+    key = await _meant(keys, await fields(request), who)
+    await keys.delete(key.id, account_id=who.account_id, who=who)
+    return ok(None, "Delete api key success")
+
+
+@routes.post("/get-membership-expire-date", operation_id="platform_get_membership_expire_date", response_model=Envelope)
+async def membership(who: Who, memberships: Annotated[Memberships, Depends(_memberships)]) -> Response:
+    """The account's membership at this moment, and when that of each tier ends or ended; null: there was none."""
+    held = await memberships.of(who.account_id)
+    ends = {f"{part.tier.name}_expire_at": _iso(part.until_ms) for part in held.tiers}
+    level = {"level": held.standing.tier.name, "expire_at": _iso(held.standing.until_ms)}
+    return ok(level | ends, "Get membership expire date success")
+
+
+@routes.post("/balance", operation_id="platform_balance", response_model=Envelope)
+async def balance(who: Who, ledger: Annotated[Ledger, Depends(_ledger)], per_dollar: PerDollar) -> Response:
+    """What the account has: what was paid, and what was granted."""
+    found = await ledger.balance(who.account_id)
+    shown = {"balance": units(found.paid_nano, per_dollar), "free_balance": units(found.free_nano, per_dollar)}
+    return ok(shown, "get user balance success")
+
+
+async def _meant(keys: Keys, given: dict[str, Any], who: Identity) -> Key:
+    """The key in the field `key`: whole, as it is shown in lists, or by its id."""
+    text = _text(given, "key")
+    if not text:
+        raise _invalid("key is missing.", "key")
+    if text.startswith(ID_PREFIX):
+        return await keys.get(text, who.account_id)
+    if "..." in text:
+        return await keys.of_mask(text, who.account_id)
+    return await keys.of_token(text, who.account_id)
+
+
+async def _named(remark: str, act: Callable[[str], Awaitable[T]]) -> T:
+    """What `act` does with a name: the remark while it is free, else with something after it, for names are unique here."""
+    name = remark
+    while True:
+        try:
+            return await act(name or _numbered("key"))
+        except PenstockError as error:
+            if (error.code, error.param) != ("conflict", "name"):
+                raise
+        name = _numbered(remark)
+
+
+def _numbered(remark: str) -> str:
+    return f"{remark[: NAME_LIMIT - 9]} #{secrets.token_hex(3)}"
+
+
+def _terms(given: dict[str, Any], per_dollar: int) -> Terms:
+    terms: Terms = {}
+    if "expired_at" in given:
+        terms["expires_at_ms"] = _moment_ms(_text(given, "expired_at"))
+    if "max_fee" in given:
+        terms["limits"] = {"total_nano": nano(given["max_fee"], per_dollar, "max_fee") or None}
+    if "permissions" in given:
+        terms["models"] = _models(given["permissions"])
+    return terms
+
+
+def _moment_ms(text: str) -> int | None:
+    if not text:
+        return None
+    if lost := _LOST_PLUS.fullmatch(text):
+        text = f"{lost[1]}+{lost[2]}"
+    try:
+        return clock.parse_moment_ms(text, clock.now_ms())
+    except ValueError:
+        raise _invalid("expired_at must be ISO 8601, as in 2027-12-31T23:59:59Z, or 2027-12-31 23:59:59 in UTC.", "expired_at") from None
+
+
+def _models(given: Any) -> list[str]:
+    try:
+        models = json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        models = None
+    if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
+        raise _invalid('permissions must be a JSON array of names of models, as in ["gpt-4o"]; ["*"] is all.', "permissions")
+    return models
+
+
+def _check_admin(given: dict[str, Any], *, is_admin: bool) -> None:
+    """A field `is_admin` may come back from a list, but changes nothing."""
+    if "is_admin" in given and _switch(given, "is_admin") != is_admin:
+        raise PenstockError("forbidden", "no permission: the admin privilege of a key is not changed here.", param="is_admin")
+
+
+def _switch(given: dict[str, Any], name: str) -> bool:
+    value = str(given[name]).lower()
+    if value not in ("true", "false"):
+        raise _invalid(f"{name} must be true or false.", name)
+    return value == "true"
+
+
+def _text(given: dict[str, Any], name: str) -> str:
+    value = given.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _invalid(f"{name} must be text.", name)
+    return value.strip()
+
+
+def _row(key: Key, used: KeyTotals, per_dollar: int) -> dict[str, Any]:
+    cap_nano = read_limits(key.limits).total_nano
+    # 0 means without limit here, so a cap too small to be shown is shown as the least there is
+    max_fee = units(cap_nano or 0, per_dollar)
+    if cap_nano is not None and max_fee == "0.00":
+        max_fee = _LEAST
+    return {
+        "key": masked(key),
+        "user_id": key.account_id,
+        "remark": key.name,
+        "created_at": clock.iso(key.created_at_ms),
+        "used_at": _iso(used.used_at_ms),
+        "expired_at": _iso(key.expires_at_ms),
+        "used_times": str(used.requests),
+        "used_fee": units(used.cost_nano, per_dollar),
+        "max_fee": max_fee,
+        "permissions": ["*"] if key.models is None else key.models,
+        "is_admin": key.kind == "management",
+        "is_disabled": key.disabled_at_ms is not None,
+    }
+
+
+def _of(who: Identity) -> str:
+    """Whose calls are counted together."""
+    return f"{who.account_id}/{who.via}"
+
+
+def _iso(at_ms: int | None) -> str | None:
+    return None if at_ms is None else clock.iso(at_ms)
+
+
+def _invalid(words: str, param: str) -> PenstockError:
+    return PenstockError("invalid_request", words, param=param)

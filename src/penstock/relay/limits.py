@@ -1,0 +1,68 @@
+"""Limits as answers show them: header lines that tell a client how much of its limits is left, in its own dialect."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from penstock.kit.clock import iso
+
+_PROVIDERS_OWN = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
+
+class Standing(NamedTuple):
+    """One limit of a caller now: how much it is, what is left of it, and when it is whole again."""
+
+    limit: int
+    remaining: int
+    reset_at_ms: int
+
+
+def limit_lines(dialect: str, now_ms: int, requests: Standing | None, tokens: Standing | None = None) -> list[bytes]:
+    """The header lines for limits of requests and of tokens per minute, where there are any.
+
+    In Anthropic's dialect `anthropic-ratelimit-requests-limit` and its kin, the reset in RFC 3339; else OpenAI's
+    `x-ratelimit-limit-requests`, the reset as a span such as `6m0s`.
+    """
+    lines = []
+    for name, standing in ((b"requests", requests), (b"tokens", tokens)):
+        if standing is None:
+            continue
+        limit, remaining = standing.limit, min(max(standing.remaining, 0), standing.limit)
+        if dialect == "anthropic":
+            at = iso(max(standing.reset_at_ms, now_ms) + 999).encode()
+            lines.append(
+                b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\nanthropic-ratelimit-%b-reset: %b\r\n"
+                % (name, limit, name, remaining, name, at)
+            )
+        else:
+            reset = span(standing.reset_at_ms - now_ms)
+            lines.append(
+                b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
+                % (name, limit, name, remaining, name, reset)
+            )
+    return lines
+
+
+def span(length_ms: int) -> bytes:
+    """A span of time as OpenAI writes it: `0s`, `120ms`, `1.5s`, `6m0s`, `1h0m0s`."""
+    if length_ms <= 0:
+        return b"0s"
+    if length_ms < 1000:
+        return b"%dms" % length_ms
+    minutes, rest_ms = divmod(length_ms, 60_000)
+    seconds = b"%gs" % (rest_ms / 1000)
+    if not minutes:
+        return seconds
+    hours, minutes = divmod(minutes, 60)
+    return b"%dh%dm%b" % (hours, minutes, seconds) if hours else b"%dm%b" % (minutes, seconds)
+
+
+def without_limits(lines: list[bytes]) -> list[bytes]:
+    """Header lines without those about the provider's limits, which are those of the operator and not of the caller."""
+    return [line for line in lines if not line.startswith(_PROVIDERS_OWN)]
+
+
+def retry_line(dialect: str, wait_s: int) -> bytes:
+    """The line of a 429 that says when to come back; OpenAI's SDKs also know it in milliseconds, and look there first."""
+    line = b"retry-after: %d\r\n" % wait_s
+    return line if dialect == "anthropic" else line + b"retry-after-ms: %d\r\n" % (wait_s * 1000)
