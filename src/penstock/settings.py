@@ -17,6 +17,8 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
+from penstock.kit.networks import parse_network
+
 PREFIX = "PENSTOCK_"
 ALIASES: dict[str, tuple[str, ...]] = {
     "openai_api_key": ("OPENAI_API_KEY", "OPENAPI_API_KEY"),
@@ -96,6 +98,7 @@ class Settings(BaseModel):
     client_stall_s: float = Field(120, gt=0)
     keep_alive_s: float = Field(75, gt=0)
     connection_limit: int = Field(20_000, ge=1)
+    trusted_proxies: str = ""
 
     connect_s: float = Field(10, gt=0)
     first_byte_s: float = Field(600, gt=0)
@@ -175,6 +178,11 @@ class Settings(BaseModel):
             read_sender(value)
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        return ",".join(parse_network(network) for network in value.split(",") if network.strip())
+
     @field_validator("data", "ca_file")
     @classmethod
     def _at_home(cls, value: Path | None) -> Path | None:
@@ -197,6 +205,11 @@ class Settings(BaseModel):
     def rewrites(self) -> dict[str, str]:
         """Public model name to the name that is sent: `API_MODEL_REWRITE`."""
         return parse_rewrites(self.api_model_rewrite)
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """The networks of proxies that are believed whom they forward for: `trusted_proxies`."""
+        return tuple(self.trusted_proxies.split(",")) if self.trusted_proxies else ()
 
     @property
     def records_all(self) -> bool:

@@ -8,18 +8,19 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from penstock.billing.holds import Hold, Purse, holding
+from penstock.billing.funds import UNCOUNTED
+from penstock.billing.holds import Hold, Holds, holding
 
 amounts = st.integers(0, 2**63 - 1)
 
 
-def counts(purse: Purse) -> tuple[int, ...]:
-    return purse.open_holds, purse.held_nano, purse.spent_nano, purse.taken, purse.settled, purse.released
+def counts(purse: Holds) -> tuple[int, ...]:
+    return purse.open, purse.held_nano, purse.spent_nano, purse.taken, purse.settled, purse.released
 
 
 def test_settled():
-    purse = Purse()
-    with holding(purse, 100) as hold:
+    purse = Holds()
+    with holding(purse, UNCOUNTED, 100) as hold:
         assert counts(purse) == (1, 100, 0, 1, 0, 0)
         hold.settle(130)
         assert counts(purse) == (0, 0, 130, 1, 1, 0)
@@ -27,35 +28,35 @@ def test_settled():
 
 
 def test_released_when_not_settled():
-    purse = Purse()
-    with holding(purse, 100):
+    purse = Holds()
+    with holding(purse, UNCOUNTED, 100):
         pass
     assert counts(purse) == (0, 0, 0, 1, 0, 1)
 
 
 def test_released_when_the_block_raises():
-    purse = Purse()
-    with pytest.raises(ZeroDivisionError), holding(purse, 100):
+    purse = Holds()
+    with pytest.raises(ZeroDivisionError), holding(purse, UNCOUNTED, 100):
         1 / 0  # noqa: B018
     assert counts(purse) == (0, 0, 0, 1, 0, 1)
 
 
 async def test_released_when_the_task_is_cancelled():
-    purse = Purse()
+    purse = Holds()
 
     async def walk() -> None:
-        with holding(purse, 100):
+        with holding(purse, UNCOUNTED, 100):
             await asyncio.sleep(60)
 
     task = asyncio.get_running_loop().create_task(walk())
     await asyncio.sleep(0)
-    assert purse.open_holds == 1
+    assert purse.open == 1
     task.cancel()
     await asyncio.wait([task])
     assert counts(purse) == (0, 0, 0, 1, 0, 1)
 
 
-class Holds(RuleBasedStateMachine):
+class Resolving(RuleBasedStateMachine):
     """Holds that are open at the same time, taken from one purse and left in any order."""
 
     fresh: Bundle[Hold] = Bundle("fresh")
@@ -64,13 +65,13 @@ class Holds(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.purse = Purse()
+        self.purse = Holds()
         self.held: dict[Hold, int] = {}
         self.spent = self.settled = self.released = 0
 
     @rule(target=fresh, amount=amounts)
     def make(self, amount):
-        return holding(self.purse, amount)
+        return holding(self.purse, UNCOUNTED, amount)
 
     @rule(target=open_ones, hold=consumes(fresh))
     def enter(self, hold):
@@ -118,4 +119,4 @@ class Holds(RuleBasedStateMachine):
         assert counts(self.purse) == (len(self.held), sum(self.held.values()), self.spent, taken, self.settled, self.released)
 
 
-TestHolds = Holds.TestCase
+TestHolds = Resolving.TestCase

@@ -190,7 +190,7 @@ async def tell(bank: Bank, steps) -> None:
     assert await bank.left(f"{account}/paid") + await bank.left(f"{account}/free") == story.deposits - spent
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(st.tuples(STEP, st.integers(0, 1)), min_size=6, max_size=25))
 def test_the_books_agree_whatever_happens_in_whatever_order(database_url, steps):
     asyncio.run(play(database_url, steps))

@@ -18,6 +18,7 @@ from penstock.billing.purses import free, paid
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import MAX_NANO
+from penstock.kit.pages import Place, decode
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def test_top_up(desk, anna):
 
 async def test_a_balance_of_nothing(desk, anna):
     assert await desk.balance(anna) == Balance(anna, 0, 0, 0)
-    assert await desk.ledger.entries(anna) == []
+    assert (await desk.ledger.entries(anna)).data == []
 
 
 async def test_the_same_reference_moves_money_once(desk, anna):
@@ -219,7 +220,7 @@ async def test_a_disabled_account_still_gets_what_was_paid(desk):
 async def test_references_and_notes_that_are_refused(desk, anna, text):
     assert (await refused(desk.top_up(anna, 1, ref=text), "invalid_request")).param == "ref"
     assert (await refused(desk.top_up(anna, 1, note=text), "invalid_request")).param == "note"
-    assert await desk.ledger.entries(anna) == []
+    assert (await desk.ledger.entries(anna)).data == []
 
 
 async def test_the_balance_while_workers_hold_some(desk, anna):
@@ -280,11 +281,22 @@ async def test_entries_come_in_pages_newest_first(desk, anna):
     made.append((await desk.adjust(anna, -1)).id)
     await desk.top_up(await desk.account(), 1)
     found: list[Entry] = []
-    while page := await desk.ledger.entries(anna, before=(found[-1].created_at_ms, found[-1].id) if found else None, limit=3):
-        found += page
+    place: Place | None = Place(None, 3)
+    while place is not None:
+        page = await desk.ledger.entries(anna, place)
+        found += page.data
+        place = None if page.next is None else Place(decode(page.next), 3)
     assert sorted(entry.id for entry in found) == sorted(made)
     assert [entry.created_at_ms for entry in found] == sorted((entry.created_at_ms for entry in found), reverse=True)
-    assert [entry.kind for entry in await desk.ledger.entries(anna, kinds=("adjust",))] == ["adjust"]
+    assert [entry.kind for entry in (await desk.ledger.entries(anna, kind="adjust")).data] == ["adjust"]
+
+
+@pytest.mark.parametrize("position", ["x", "1", "-1:a", "9999999999999999999:a", "٣:a"])
+async def test_foreign_cursors(desk, anna, position):
+    if position == "1":
+        assert (await desk.ledger.entries(anna, Place(position))).data == []
+    else:
+        assert (await refused(desk.ledger.entries(anna, Place(position)), "invalid_request", "cursor")).param == "cursor"
 
 
 async def test_post_is_once_for_the_same_posting(desk, anna):
@@ -306,7 +318,7 @@ async def test_a_transaction_that_fails_leaves_nothing(desk, anna):
 
     with pytest.raises(LookupError):
         await desk.do(fail)
-    assert await desk.ledger.entries(anna) == []
+    assert (await desk.ledger.entries(anna)).data == []
     await desk.top_up(anna, 5, ref="order-1")
     assert (await desk.balance(anna)).paid_nano == 5
 
@@ -376,7 +388,7 @@ async def _act_all(desk: Desk, acts) -> None:
         except PenstockError as error:
             if error.code != "conflict":
                 raise
-        expired = await desk.ledger.entries(anna, kinds=("expire",), limit=1000)
+        expired = (await desk.ledger.entries(anna, Place(None, 1000), kind="expire")).data
         balance = await desk.balance(anna)
         assert balance.paid_nano == expected["paid"]
         assert balance.free_nano == expected["free"] - sum(entry.amount_nano for entry in expired)

@@ -23,6 +23,7 @@ from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 from penstock.kit.ids import new_id
 from penstock.kit.money import MAX_NANO, dollars
+from penstock.kit.pages import Page, Place, cut
 
 AMOUNT_LIMIT_NANO = 10**18
 TEXT_LIMIT = 200
@@ -154,10 +155,10 @@ def check_amount(amount_nano: int, *, signed: bool = False) -> None:
         )
 
 
-def check_text(text: str, param: str) -> None:
+def check_text(text: str, param: str, limit: int = TEXT_LIMIT) -> None:
     """Refuse a reference or note that is too long, or that is not for people."""
-    if len(text) > TEXT_LIMIT or not text.isprintable() or text != text.strip():
-        raise PenstockError("invalid_request", f"It has up to {TEXT_LIMIT} printable characters, without blanks around them.", param=param)
+    if len(text) > limit or not text.isprintable() or text != text.strip():
+        raise PenstockError("invalid_request", f"It has up to {limit} printable characters, without blanks around them.", param=param)
 
 
 class Ledger:
@@ -205,6 +206,7 @@ class Ledger:
         """
         now_ms = self._now_ms()
         check_amount(movement.amount_nano)
+        check_text(top_up_id, "top_up_id", 2 * TEXT_LIMIT)
         await payee(session, movement.account_id)
         top_up = await session.get(Entry, top_up_id)
         if top_up is None or top_up.kind != "top_up" or top_up.account_id != movement.account_id:
@@ -253,19 +255,19 @@ class Ledger:
         (paid_nano, paid_leased), (free_nano, free_leased) = found.get("paid", (0, 0)), found.get("free", (0, 0))
         return Balance(account_id, paid_nano + paid_leased, free_nano + free_leased, paid_leased + free_leased)
 
-    async def entries(
-        self, account_id: str, *, kinds: tuple[str, ...] = (), before: tuple[int, str] | None = None, limit: int = 50
-    ) -> list[Entry]:
-        """Entries of an account, newest first. The next page is what comes before the last one's time and id."""
-        place = (Entry.created_at_ms, Entry.id)
-        query = select(Entry).where(Entry.account_id == account_id).order_by(*(column.desc() for column in place)).limit(limit)
-        if kinds:
-            query = query.where(Entry.kind.in_(kinds))
-        if before is not None:
-            query = query.where(Entry.created_at_ms <= before[0], tuple_(*place) < tuple_(*before))
+    async def entries(self, account_id: str, place: Place = Place(), *, kind: str | None = None) -> Page[Entry]:  # noqa: B008  it is frozen
+        """Entries of an account, newest first."""
+        order = (Entry.created_at_ms, Entry.id)
+        query = select(Entry).where(Entry.account_id == account_id).order_by(*(column.desc() for column in order)).limit(place.limit + 1)
+        if kind is not None:
+            query = query.where(Entry.kind == kind)
+        if place.after is not None:
+            at_ms, entry_id = _position(place.after)
+            query = query.where(Entry.created_at_ms <= at_ms, tuple_(*order) < tuple_(at_ms, entry_id))
         async with self._database.session(read_only=True) as session:
             await existing(session, account_id)
-            return list(await session.scalars(query))
+            found = (await session.scalars(query)).all()
+        return cut(found, place.limit, lambda entry: f"{entry.created_at_ms}:{entry.id}")
 
     async def _check_held(self, session: AsyncSession, posting: Posting, movement: Movement, now_ms: int) -> None:
         """Only what is in the purse can be taken away: what is on lease may be spent at this moment."""
@@ -301,6 +303,13 @@ def _posting(kind: str, movement: Movement, amount_nano: int, other_side: str) -
     check_text(movement.note, "note")
     entry_id = f"{kind}/{ref}" if ref else new_id("ent")
     return Posting(entry_id, kind, movement.account_id, "paid", amount_nano, other_side, ref, movement.note)
+
+
+def _position(text: str) -> tuple[int, str]:
+    at_ms, _, entry_id = text.partition(":")
+    if not (at_ms.isascii() and at_ms.isdigit() and len(at_ms) <= 15):
+        raise PenstockError("invalid_request", "The cursor is not one of this list. Begin again without one.", param="cursor")
+    return int(at_ms), entry_id
 
 
 def _refunds(top_up: Entry) -> tuple[Any, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -27,13 +27,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.accounts.models import OPERATOR
 from penstock.billing.models import ChargeOf, ChargeRow, Rollup, UsageDay, UsageHour, UsageKey
+from penstock.billing.selection import first_id
 from penstock.infra.database import Database
 
 Columns = Mapping[str, Any]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-BATCH_ROWS = 500
+BATCH_ROWS = 1000
 """Charges of one transaction: on SQLite nobody else writes meanwhile, for some milliseconds."""
 REST_S = 0.005
 MOST = 2**50
@@ -44,6 +45,8 @@ _LOOKS = 100
 _LOOK_S = 0.01
 _MARK = Rollup.name == "charges"
 _BATCH = (ChargeRow.number > bindparam("after"), ChargeRow.number <= bindparam("last"))
+_TIMES = select(func.substr(ChargeRow.id, 1, 11)).where(*_BATCH).distinct()
+"""The times in the ids of a batch to some 17 minutes: without the last five of their hexadecimal digits."""
 _WRITERS = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = CAST('charge' AS regclass) AND mode = 'RowExclusiveLock' "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -76,14 +79,6 @@ def account() -> ColumnElement[str]:
 def key() -> ColumnElement[str]:
     """The key of a charge, empty for none."""
     return func.coalesce(ChargeRow.key_id, "")
-
-
-def begins_ms(length_ms: int, *, on_postgresql: bool) -> ColumnElement[int]:
-    """When the hour or day begins in which a charge's request came: that moment is in the id, as 12 hexadecimal digits."""
-    place = "strpos" if on_postgresql else "instr"
-    digits = (f"CAST({place}('0123456789abcdef', substr(charge.id, {5 + index}, 1)) - 1 AS BIGINT)" for index in range(12))
-    came_ms = " + ".join(f"{digit} * {16 ** (11 - index)}" for index, digit in enumerate(digits))
-    return literal_column(f"({came_ms}) / {length_ms} * {length_ms}", BigInteger())
 
 
 @cache
@@ -138,43 +133,52 @@ async def _take(database: Database, last: int) -> int:
         upto = await session.scalar(select(func.max(some.limit(BATCH_ROWS).subquery().c.number)))
         if upto is None:
             return 0
-        index, *sums = _statements(on_postgresql=database.path is None)
         batch = {"after": after, "last": upto}
-        taken = cast("CursorResult[Any]", await session.execute(index, batch))
-        for statement in sums:
-            await session.execute(statement, batch)
+        add = _additions(on_postgresql=database.path is None)
+        taken = cast("CursorResult[Any]", await session.execute(add.index, batch))
+        await session.execute(add.to_keys, batch)
+        times = (await session.scalars(_TIMES, batch)).all()
+        for statement, length_ms in ((add.to_hours, HOUR_MS), (add.to_days, DAY_MS)):
+            for from_ms in sorted({int(time[4:] + end, 16) // length_ms * length_ms for time in times for end in ("00000", "fffff")}):
+                ids = {"first_id": first_id(from_ms), "end_id": first_id(from_ms + length_ms)}
+                await session.execute(statement, {**batch, **ids, "from_ms": from_ms})
         await session.execute(update(Rollup).where(_MARK).values(mark=upto))
         return taken.rowcount
 
 
+class _Additions(NamedTuple):
+    """The statements that take a batch; those to hours and days take what of it came in one of them."""
+
+    index: Insert
+    to_hours: Insert
+    to_days: Insert
+    to_keys: Insert
+
+
 @cache
-def _statements(*, on_postgresql: bool) -> tuple[Insert, ...]:
+def _additions(*, on_postgresql: bool) -> _Additions:
     insert = postgresql.insert if on_postgresql else sqlite.insert
-    owners = {"account_id": account(), "charge_id": ChargeRow.id, "key_id": key(), "model": ChargeRow.model}
-    return (
-        insert(ChargeOf.__table__).from_select(list(owners), select(*owners.values()).where(*_BATCH)),
-        _sums(insert(UsageHour.__table__), begins_ms(HOUR_MS, on_postgresql=on_postgresql)),
-        _sums(insert(UsageDay.__table__), begins_ms(DAY_MS, on_postgresql=on_postgresql)),
-        _sums_of_keys(insert(UsageKey.__table__)),
-    )
-
-
-def _sums(into: Any, from_ms: ColumnElement[int]) -> Insert:
-    group = {"account_id": account(), "from_ms": from_ms, "key_id": key(), "model": ChargeRow.model, "channel": ChargeRow.channel}
-    return _add(into, group, amounts())
+    row = ChargeRow
+    owners = {"account_id": account(), "charge_id": row.id, "key_id": key(), "model": row.model}
+    index = insert(ChargeOf.__table__).from_select(list(owners), select(*owners.values()).where(*_BATCH))
+    from_ms = bindparam("from_ms", type_=BigInteger())
+    group = {"account_id": account(), "from_ms": from_ms, "key_id": key(), "model": row.model, "channel": row.channel}
+    piece = (*_BATCH, row.id >= bindparam("first_id"), row.id < bindparam("end_id"))
+    hours, days = (_add(insert(usage.__table__), group, amounts(), where=piece) for usage in (UsageHour, UsageDay))
+    return _Additions(index, hours, days, _sums_of_keys(insert(UsageKey.__table__)))
 
 
 def _sums_of_keys(into: Any) -> Insert:
     one = amounts()
     tokens = one["input_tokens"] + one["cache_read_tokens"] + one["cache_write_tokens"] + one["output_tokens"]
     added = {"requests": one["requests"], "tokens": tokens, "cost_nano": one["cost_nano"], "free_nano": one["free_nano"]}
-    return _add(into, {"key_id": key()}, added, {"used_at_ms": ChargeRow.created_at_ms})
+    return _add(into, {"key_id": key()}, added, {"used_at_ms": ChargeRow.created_at_ms}, where=_BATCH)
 
 
-def _add(into: Any, group: Columns, added: Columns, latest: Columns | None = None) -> Insert:
-    """Add the charges of a batch to the sums of their groups, and keep the latest of something."""
+def _add(into: Any, group: Columns, added: Columns, latest: Columns | None = None, *, where: Sequence[ColumnElement[bool]]) -> Insert:
+    """Add charges to the sums of their groups, and keep the latest of something."""
     latest = latest or {}
-    rows = select(*(column.label(name) for name, column in {**group, **added, **latest}.items())).where(*_BATCH).subquery().c
+    rows = select(*(column.label(name) for name, column in {**group, **added, **latest}.items())).where(*where).subquery().c
     sums = [func.sum(rows[name]) for name in added] + [func.max(rows[name]) for name in latest]
     groups = [rows[name] for name in group]
     statement = into.from_select([*group, *added, *latest], select(*groups, *sums).group_by(*groups))

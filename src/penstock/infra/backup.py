@@ -74,7 +74,7 @@ async def back_up(database: Database, path: Path, objects: Objects | None = None
                 raise BackupError("the database is being migrated; try again")
             metadata = schema.tables(at)
             for table in metadata.sorted_tables:
-                contents.rows[table.name] = await _add_table(made, connection, table)
+                contents.rows[str(table.name)] = await _add_table(made, connection, table)
             names = await _names(connection, metadata, objects)
         for name in names:  # objects are never changed, so that they need not be of the same moment
             await _add_object(made, objects, name, contents)
@@ -83,7 +83,7 @@ async def back_up(database: Database, path: Path, objects: Objects | None = None
 
 
 async def _add_table(made: Archive, connection: AsyncConnection, table: Table) -> int:
-    made.add({"table": table.name, "columns": table.columns.keys()})
+    made.add({"table": str(table.name), "columns": [str(name) for name in table.columns.keys()]})
     count = 0
     rows = await connection.stream(select(table).order_by(*table.primary_key), execution_options={"yield_per": ROWS})
     async for some in rows.partitions():

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -43,9 +42,6 @@ _log = logging.getLogger("penstock.keys")
 T = TypeVar("T")
 
 
-Network = IPv4Network | IPv6Network
-
-
 class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who is asking, and what they may do. `key_id` is None for one who was let in without a key of ours."""
 
@@ -57,8 +53,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     tier_models: tuple[str, ...] | None = None
     """Globs of the models that the account's membership allows; None means all."""
     wires: frozenset[str] | None = None
-    networks: tuple[Network, ...] | None = None
-    """Where requests may come from; None means anywhere."""
+    networks: tuple[str, ...] | None = None
+    """Where requests may come from, as CIDR; None means anywhere."""
     record: bool = False
     expires_at_ms: int | None = None
     until_ms: int | None = None
@@ -251,7 +247,7 @@ def _verdict(key: Key, account: Account, standing: Standing, until_ms: int | Non
         models=_tuple(key.models),
         tier_models=_tuple(tier.models) if account.prepaid else None,
         wires=None if key.wires is None else frozenset(key.wires),
-        networks=None if key.networks is None else tuple(ip_network(network) for network in key.networks),
+        networks=_tuple(key.networks),
         record=key.record,
         expires_at_ms=min(ends_ms, default=None),
         until_ms=min(changes_ms, default=None),

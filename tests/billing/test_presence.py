@@ -1,0 +1,146 @@
+"""Presence: who has died is swept once, less what it had spent; who was only asleep goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from bank import Bank, charge_of
+from sqlalchemy import func, select, update
+
+from penstock.billing.leases import square_late
+from penstock.billing.models import ChargeRow, Worker
+from penstock.billing.presence import post_interrupted
+from penstock.infra.database import Database
+from penstock.kit import clock
+
+
+@pytest.fixture
+async def bank(database: Database, database_url: str) -> AsyncIterator[Bank]:
+    opened = Bank(database, database_url)
+    yield opened
+    await opened.close()
+    await square_late(database, clock.now_ms())
+    await opened.check()
+    assert await opened.open_leases() == []
+
+
+async def die(bank: Bank, teller) -> None:
+    """As kill -9 would have it, some time ago."""
+    teller.presence._task.cancel()
+    await asyncio.gather(teller.presence._task, return_exceptions=True)
+    await unseen(bank, teller)
+
+
+async def unseen(bank: Bank, teller) -> None:
+    async with bank.database.session() as session:
+        await session.execute(update(Worker).where(Worker.id == teller.presence.worker).values(seen_at_ms=0))
+
+
+async def charges(bank: Bank) -> list[ChargeRow]:
+    async with bank.database.session(read_only=True) as session:
+        return list(await session.scalars(select(ChargeRow).order_by(ChargeRow.id)))
+
+
+async def test_the_leases_of_the_dead_return_less_what_they_spent(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    dead, living = await bank.teller(), await bank.teller()
+    await dead.pay(wants, account, 500, 300)
+    await die(bank, dead)
+    assert await living.presence.sweep() == 1
+    assert await living.presence.sweep() == 0
+    assert await bank.left(f"{account}/paid") == 9_700
+    await living.pay(wants, account, 9_700, 9_700)
+
+
+async def test_those_who_were_seen_are_left_alone(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    one, other = await bank.teller(), await bank.teller()
+    await one.pay(wants, account, 500, 300)
+    assert await other.presence.sweep() == 0
+    assert one.treasury.leased() > 0
+
+
+async def test_running_requests_of_the_dead_are_charged_as_interrupted(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    dead, living = await bank.teller(), await bank.teller()
+    hold = (await dead.reserve(wants, 500)).__enter__()
+    draws, free = hold.would_draw(120)
+    running = charge_of(account, 120, free, draws)
+    running.outcome = "interrupted"
+    dead.running = [running]
+    await dead.presence._be_seen()
+    await die(bank, dead)
+    await living.presence.sweep()
+    assert [(row.cost_nano, row.outcome) for row in await charges(bank)] == [(120, "interrupted")]
+    assert await bank.left(f"{account}/paid") == 9_880
+
+
+async def test_a_running_request_whose_charge_was_written_is_not_charged_again(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    dead, living = await bank.teller(), await bank.teller()
+    with await dead.reserve(wants, 500) as hold:
+        draws, free = hold.would_draw(120)
+        running = charge_of(account, 120, free, draws)
+        dead.running = [running]
+        await dead.presence._be_seen()
+        charge = dead.settle(hold, account, 200)
+    charge.id = running.id
+    await dead.write(charge)
+    await die(bank, dead)
+    await living.presence.sweep()
+    assert [row.cost_nano for row in await charges(bank)] == [200]
+    assert await bank.left(f"{account}/paid") == 9_800
+
+
+async def test_many_sweepers_sweep_once(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    dead, *living = [await bank.teller() for _ in range(4)]
+    await dead.pay(wants, account, 500, 300)
+    await die(bank, dead)
+    await asyncio.gather(*(one.presence.sweep() for one in living))
+    assert sum(one.presence.swept for one in living) == 1
+    assert await bank.left(f"{account}/paid") == 9_700
+
+
+async def test_one_that_was_thought_dead_goes_on_and_its_late_spending_is_taken(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    sleeper, other = await bank.teller(), await bank.teller()
+    hold = (await sleeper.reserve(wants, 500)).__enter__()
+    await unseen(bank, sleeper)
+    await other.presence.sweep()
+    charge = sleeper.settle(hold, account, 400)  # it does not know yet
+    await sleeper.write(charge)
+    first = sleeper.presence.worker
+    await sleeper.presence._be_seen()
+    assert sleeper.presence.worker != first
+    await square_late(bank.database, clock.now_ms())
+    await sleeper.pay(wants, account, 100, 100)
+    assert await bank.left(f"{account}/paid") == 9_500
+
+
+async def test_nobody_is_swept_by_one_that_has_not_been_seen_long_enough_itself(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    silent = await bank.teller()
+    await silent.pay(wants, account, 500, 300)
+    await die(bank, silent)
+    newcomer = await bank.teller()
+    await asyncio.sleep(1.5)  # it beats, and must not sweep yet
+    assert newcomer.presence.swept == 0
+
+
+async def test_a_stopped_worker_leaves_nothing(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    teller = await bank.teller()
+    await teller.pay(wants, account, 500, 300)
+    await teller.presence.stop()
+    assert await bank.open_leases() == []
+    async with bank.database.session(read_only=True) as session:
+        assert await session.scalar(select(func.count()).select_from(Worker)) == 0
+
+
+async def test_nothing_running_posts_nothing(bank):
+    async with bank.database.session() as session:
+        assert await post_interrupted(session, None) == 0
+        assert await post_interrupted(session, b"[]") == 0
