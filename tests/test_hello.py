@@ -7,14 +7,14 @@ import shlex
 
 import pytest
 
-from penstock.hello import hello
+from penstock.hello import First, hello
 from penstock.settings import Settings
 
 KEY = "sk-abcdef"
 
 
-def greet(token: str | None = None, port: int = 8080, **given) -> list[str]:
-    first, *rest = hello(Settings(**given), port, token).splitlines()
+def greet(token: str | None = None, port: int = 8080, administrator: str | None = None, **given) -> list[str]:
+    first, *rest = hello(Settings(**given), port, First(token, administrator)).splitlines()
     assert first.startswith("Penstock ")
     return [first.rpartition(" ")[2], *rest]
 
@@ -79,3 +79,10 @@ def test_a_team_without_a_provider_key_is_warned():
 )
 def test_the_address_can_be_reached_from_here(host, shown):
     assert greet(KEY, port=9, host=host)[0] == f"http://{shown}:9"
+
+
+def test_the_way_in_for_an_administrator_is_the_last_line():
+    where, *_, curl, way_in = greet(KEY, administrator="0123", demo=True)
+    assert curl.startswith("  curl ")
+    assert way_in == f"First administrator, if you want accounts: POST {where}/api/setup with token 0123"
+    assert "https://gate.example.com/api/setup " in greet(administrator="0123", demo=True, public_url="https://gate.example.com")[-1]

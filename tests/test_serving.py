@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.hello import First
 from penstock.infra.database import Database
 from penstock.keys.service import Keys
 from penstock.serving import FIRST_KEY, allow_files, check, listen, prepare
@@ -33,22 +34,24 @@ async def names(settings: Settings) -> list[str]:
 # the first key
 
 
-async def test_the_first_start_makes_a_key_and_the_second_none(settings):
-    token = await prepare(settings)
-    assert token is not None and token.startswith("sk-")
-    assert await prepare(settings) is None
+async def test_the_first_start_makes_a_key_and_a_way_in_and_the_second_nothing(settings):
+    first = await prepare(settings)
+    assert first.key is not None and first.key.startswith("sk-")
+    assert first.administrator is not None and len(first.administrator) == 64
+    assert await prepare(settings) == First()
     assert await names(settings) == [FIRST_KEY]
 
 
-async def test_of_several_that_start_at_once_one_makes_the_key(settings):
-    tokens = await asyncio.gather(*(prepare(settings) for _ in range(5)))
-    assert sum(token is not None for token in tokens) == 1
+async def test_of_several_that_start_at_once_one_makes_them(settings):
+    started = await asyncio.gather(*(prepare(settings) for _ in range(5)))
+    assert sum(first.key is not None for first in started) == 1
+    assert sum(first.administrator is not None for first in started) == 1
     assert await names(settings) == [FIRST_KEY]
 
 
-async def test_whoever_manages_members_or_forwards_credentials_needs_no_key(settings):
+async def test_whoever_manages_members_or_forwards_credentials_needs_neither(settings):
     for given in ({"access_token": "secret"}, {"demo": False}):
-        assert await prepare(settings.model_copy(update=given)) is None
+        assert await prepare(settings.model_copy(update=given)) == First()
     assert await names(settings) == []
 
 

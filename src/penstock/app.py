@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -19,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 import penstock
 from penstock.billing import recalls
 from penstock.billing.door import Books, Holds, Treasury
-from penstock.billing.presence import Presence
+from penstock.billing.presence import Presence, withdraw_interrupted
 from penstock.billing.treasury import Sizes
 from penstock.catalog.channels import channels_from
 from penstock.catalog.door import Catalog
@@ -73,7 +74,7 @@ class Parts:
             channels=(),
             keys=None if settings.transparent else KeyRing(self.database, self.feed),
             catalog=Catalog(settings, self.database, self.feed),
-            books=Books(url, settings.durability, settings.data),
+            books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
             recorder=self.recorder,
             metrics=Metrics(),
             holds=Holds(),
@@ -151,7 +152,7 @@ class Parts:
         await _until(lambda: not self._in_flight(), SETTLE_S)
 
     def _in_flight(self) -> int:
-        return sum(getattr(connection, "active", None) is not None for connection in self.plane.connections)
+        return sum(getattr(connection, "active", None) is not None for connection in self.plane.connections) + len(self.plane.drains)
 
     def _watch(self) -> None:
         plane, metrics = self.plane, self.plane.metrics

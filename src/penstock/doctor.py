@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import text
+from sqlalchemy import select
 
+from penstock.billing.models import Worker
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
+from penstock.infra.mail import MailError, SmtpMail, read_smtp_url
 from penstock.kit.clock import iso, now_ms
 from penstock.settings import Settings
 
@@ -54,9 +56,12 @@ async def examine(settings: Settings) -> list[Finding]:
         lambda: asyncio.to_thread(_data, settings),
         lambda: asyncio.to_thread(_disk, settings),
         lambda: _database(settings),
+        lambda: _workers(settings),
+        lambda: asyncio.to_thread(_journal, settings),
         lambda: asyncio.to_thread(_port, settings),
         lambda: asyncio.to_thread(_certificates, settings),
         *(lambda name=name, url=url: _provider(name, url) for name, url in provided.items()),
+        *([lambda: _mail(settings)] if settings.smtp_url is not None or settings.registration != "off" else []),
         lambda: asyncio.to_thread(_uvicorn),
         lambda: _clock(settings),
     ]
@@ -113,6 +118,51 @@ async def _database(settings: Settings) -> Finding:
         return Finding("database", f"{kind} is at migration {at}, which is newer than this program", "Install the newer Penstock again.")
     found = "is yet to be made" if at is None else f"is at migration {at}"
     return Finding("database", f"{kind} {found}", "Run: penstock migrate (penstock serve does it as well)")
+
+
+async def _workers(settings: Settings) -> Finding:
+    """What the processes that serve say of themselves: all of them, on whatever machines."""
+    database = Database(settings.database_url, settings.durability)
+    try:
+        if await schema.current(database) != schema.head():
+            return Finding("workers", "not known before the database is at this version's migration")
+        async with database.session(read_only=True) as session:
+            found = (await session.execute(select(Worker.node, database.now_ms - Worker.seen_at_ms))).all()
+    except DatabaseAway:
+        return Finding("workers", "not known without the database")
+    finally:
+        await database.close()
+    silent_ms = [age_ms for _, age_ms in found if age_ms > settings.lease_s * 1000]
+    if silent_ms:
+        remedy = "If they run, see whether they reach the database; what dead ones held is given back as soon as one runs: penstock serve."
+        return Finding("workers", f"{len(silent_ms)} of {len(found)} were not seen for {max(silent_ms) // 1000} s", remedy)
+    return Finding("workers", f"{len(found)} on {len({node for node, _ in found})} nodes" if found else "none runs")
+
+
+def _journal(settings: Settings) -> Finding:
+    """Charges that the database has yet to take, of processes that live or are gone."""
+    folder = settings.data / "journal"
+    damaged = sorted(folder.glob("*.damaged"))
+    if damaged:
+        remedy = "Keep them: they name requests that were served and may not be on the books. docs/cluster.md says what to do."
+        return Finding("journal", f"{len(damaged)} could not be read: {damaged[0]}", remedy)
+    waiting = [path.stat().st_size for path in folder.glob("*.journal")]
+    if sum(waiting):
+        found = f"{sum(map(bool, waiting))} have charges that the database is yet to take, {sum(waiting):,} bytes"
+        return Finding("journal", found, "Bring the database back, and start penstock serve with this data folder: it writes them.")
+    return Finding("journal", "no charge waits for the database")
+
+
+async def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url is None:
+        found = f"registration is {settings.registration}, and letters go to the log alone"
+        return Finding("mail", found, "Name a mail server with PENSTOCK_SMTP_URL." if settings.registration == "open" else "")
+    mail = SmtpMail(read_smtp_url(settings.smtp_url.get_secret_value()), settings.mail_from, settings.ca_file, timeout_s=CONNECT_S)
+    try:
+        await mail.knock()
+    except MailError as failure:
+        return Finding("mail", f"the mail server cannot be used: {failure}", "Check PENSTOCK_SMTP_URL and the network.")
+    return Finding("mail", "the mail server lets us in")
 
 
 def _port(settings: Settings) -> Finding:
@@ -200,7 +250,7 @@ async def _clock(settings: Settings) -> Finding:
     try:
         if database.path is None:
             async with database.session(read_only=True) as session:
-                there_ms = int(await session.scalar(text("SELECT extract(epoch FROM clock_timestamp()) * 1000")))
+                there_ms = (await session.scalars(select(database.now_ms))).one()
             if abs(there_ms - now_ms()) > CLOCK_MS:
                 return Finding("clock", f"{iso(at_ms)} here, {iso(there_ms)} in the database", remedy)
     except DatabaseAway:

@@ -1,8 +1,9 @@
-"""Hello: what `penstock serve` prints once it answers requests: where it is, the first key, and a line to try."""
+"""Hello: what `penstock serve` prints once it answers requests: where it is, what the first start has made, and a line to try."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import penstock
 from penstock.settings import Settings
@@ -10,8 +11,18 @@ from penstock.settings import Settings
 _HELLO = [{"role": "user", "content": "Hello!"}]
 
 
-def hello(settings: Settings, port: int, token: str | None) -> str:
-    """The whole greeting. `token` is that of the first key, if it has just been made; it is shown nowhere else."""
+@dataclass(frozen=True)
+class First:
+    """What a start has made because it was the first, to be shown once and nowhere else."""
+
+    key: str | None = None
+    """The token of the first key."""
+    administrator: str | None = None
+    """What makes whoever shows it the first administrator."""
+
+
+def hello(settings: Settings, port: int, first: First) -> str:
+    """The whole greeting."""
     address = f"http://{_reachable(settings.host)}:{port}"
     lines = [f"Penstock {penstock.__version__} on {address}"]
     if settings.transparent:
@@ -22,13 +33,16 @@ def hello(settings: Settings, port: int, token: str | None) -> str:
     elif settings.access_token is not None:
         lines.append("Make a key for a member:")
         lines.append(f"  curl {address}/$ACCESS_TOKEN/register/NAME")
-    elif token is None:
+    elif first.key is None:
         lines.append("Keys are made with: penstock key create NAME. Try one:")
         lines.append(_curl(settings, address, "$PENSTOCK_KEY"))
     else:
-        lines.append(f"Your first key, shown only now: {token}")
+        lines.append(f"Your first key, shown only now: {first.key}")
         lines.append("Try it:")
-        lines.append(_curl(settings, address, token))
+        lines.append(_curl(settings, address, first.key))
+    if first.administrator is not None:
+        where = settings.public_url.rstrip("/") or address
+        lines.append(f"First administrator, if you want accounts: POST {where}/api/setup with token {first.administrator}")
     return "\n".join(lines) + "\n"
 
 

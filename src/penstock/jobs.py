@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, or_, update
+from sqlalchemy import CursorResult, Update, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.models import JobRow
-from penstock.kit import clock
 from penstock.kit.ids import new_id
 from penstock.kit.tasks import spawn
 
@@ -45,16 +45,13 @@ class Job:
 class Jobs:
     """Does each job in one process of all at a time, and not more often than it says.
 
-    A row for each job in the database says when it is due and whose it is; a process that dies loses what it holds after
-    `hold_s`. A job that fails is told of once for each kind of failure, and tried again.
+    A row for each job in the database says, by the database's clock, when it is due and whose it is; a process that dies loses
+    what it holds after `hold_s`. A job that fails is told of once for each kind of failure, and tried again.
     """
 
-    def __init__(
-        self, database: Database, jobs: Sequence[Job], *, now_ms: Callable[[], int] = clock.now_ms, hold_s: float = HOLD_S
-    ) -> None:
+    def __init__(self, database: Database, jobs: Sequence[Job], *, hold_s: float = HOLD_S) -> None:
         self._database = database
         self._jobs = jobs
-        self._now_ms = now_ms
         self._hold_s = hold_s
         self._me = new_id("jobs")
         self._stopping = asyncio.Event()
@@ -88,10 +85,11 @@ class Jobs:
 
     async def _attempt(self, job: Job) -> float:
         """Do the job if it is due and nobody does; how many seconds later to look again."""
-        now_ms = self._now_ms()
-        due_limit_ms, held_limit_ms = now_ms + _ms(job.every_s) + SKEW_MS, now_ms + _ms(self._hold_s) + SKEW_MS
+        began_s = time.monotonic()
         async with self._database.session(read_only=True) as session:
+            now_ms = (await session.scalars(select(self._database.now_ms))).one()
             row = await session.get(JobRow, job.name)
+        due_limit_ms, held_limit_ms = now_ms + _ms(job.every_s) + SKEW_MS, now_ms + _ms(self._hold_s) + SKEW_MS
         if row is None:
             await self._enter(job)
         else:
@@ -103,22 +101,22 @@ class Jobs:
         free = or_(JobRow.held_until_ms <= now_ms, JobRow.held_until_ms > held_limit_ms)
         take = update(JobRow).values(holder=self._me, held_until_ms=now_ms + _ms(self._hold_s))
         if await self._change(job, take.where(due, free)):
-            well = await self._do(job, now_ms + _ms(self._hold_s))
+            well = await self._do(job, began_s + self._hold_s)
             after_s = job.every_s if well else 0 if self._stopping.is_set() else min(job.every_s, RETRY_S)
             await self._let_go(job, now_ms + _ms(after_s))
         return 0
 
-    async def _do(self, job: Job, held_until_ms: int) -> bool:
+    async def _do(self, job: Job, held_until_s: float) -> bool:
         """Do it, and hold it meanwhile; whether it was done."""
         doing = spawn(job.act(), name=f"doing {job.name}", awaited=True)
         stopping = spawn(self._stopping.wait(), name=f"stopping {job.name}", awaited=True)
         try:
             while not (await asyncio.wait({doing, stopping}, timeout=self._hold_s / 3, return_when=asyncio.FIRST_COMPLETED))[0]:
                 with contextlib.suppress(DatabaseAway):
-                    longer_ms = self._now_ms() + _ms(self._hold_s)
-                    held = await self._change(job, update(JobRow).values(held_until_ms=longer_ms).where(JobRow.holder == self._me))
-                    held_until_ms = longer_ms if held else 0
-                if self._now_ms() >= held_until_ms:
+                    asked_s = time.monotonic()
+                    longer = update(JobRow).values(held_until_ms=self._database.now_ms + _ms(self._hold_s))
+                    held_until_s = asked_s + self._hold_s if await self._change(job, longer.where(JobRow.holder == self._me)) else 0
+                if time.monotonic() >= held_until_s:
                     _log.warning("job %s took so long without the database that it may be another process's now; it is cut short", job.name)
                     return False
             return doing.done() and self._judge(job, doing)

@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from penstock.accounts.tickets import first_admin_token
 from penstock.app import BACKLOG, build, server_config
 from penstock.catalog.channels import channels_from
-from penstock.hello import hello
+from penstock.hello import First, hello
 from penstock.infra import logs, schema
 from penstock.infra.database import Database
 from penstock.keys.service import Keys
@@ -55,8 +56,8 @@ def serve(settings: Settings) -> int:
     allow_files(settings)
     check(settings)
     with listen(settings.host, settings.port) as listener:
-        token = asyncio.run(prepare(settings))
-        greeting = hello(settings, listener.getsockname()[1], token)
+        first = asyncio.run(prepare(settings))
+        greeting = hello(settings, listener.getsockname()[1], first)
 
         def greet() -> None:
             sys.stdout.write(greeting)
@@ -106,22 +107,25 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(f"{host}:{port} cannot be listened on: {reason}. Choose another with --host or --port.") from failure
 
 
-async def prepare(settings: Settings) -> str | None:
-    """Migrate, and on the first start make a key; its token, to be shown once."""
+async def prepare(settings: Settings) -> First:
+    """Migrate, and on the first start make a key and a way in for an administrator, where there may be use for them."""
     database = Database(settings.database_url, settings.durability)
     try:
         await schema.migrate(database)
         if settings.transparent or settings.access_token is not None:
-            return None
-        keys = Keys(database)
-        if await keys.list():
-            return None
-        try:
-            return (await keys.create(FIRST_KEY)).token
-        except PenstockError:
-            return None  # another server that starts on this database has just made it, and shows it
+            return First()
+        return First(await _first_key(Keys(database)), await first_admin_token(database))
     finally:
         await database.close()
+
+
+async def _first_key(keys: Keys) -> str | None:
+    if await keys.list():
+        return None
+    try:
+        return (await keys.create(FIRST_KEY)).token
+    except PenstockError:
+        return None  # another server that starts on this database has just made it, and shows it
 
 
 class Server(uvicorn.Server):

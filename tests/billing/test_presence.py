@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from bank import Bank, charge_of
 from sqlalchemy import func, select, update
 
+from bank import Bank, charge_of
 from penstock.billing.leases import square_late
 from penstock.billing.models import ChargeRow, Worker
-from penstock.billing.presence import post_interrupted
+from penstock.billing.presence import post_interrupted, withdraw_interrupted
 from penstock.infra.database import Database
 from penstock.kit import clock
 
@@ -28,8 +28,8 @@ async def bank(database: Database, database_url: str) -> AsyncIterator[Bank]:
 
 async def die(bank: Bank, teller) -> None:
     """As kill -9 would have it, some time ago."""
-    teller.presence._task.cancel()
-    await asyncio.gather(teller.presence._task, return_exceptions=True)
+    teller.presence._stopping.set()
+    await teller.presence._task
     await unseen(bank, teller)
 
 
@@ -92,6 +92,25 @@ async def test_a_running_request_whose_charge_was_written_is_not_charged_again(b
     await living.presence.sweep()
     assert [row.cost_nano for row in await charges(bank)] == [200]
     assert await bank.left(f"{account}/paid") == 9_800
+
+
+async def test_a_charge_that_turns_up_later_takes_the_place_of_the_interrupted_one(bank):
+    account, wants = await bank.account(paid_nano=10_000, free_nano=50)
+    dead, living = await bank.teller(), await bank.teller()
+    with await dead.reserve(wants, 500) as hold:
+        draws, free = hold.would_draw(120)
+        dead.running = [charge_of(account, 120, free, draws)]
+        await dead.presence._be_seen()
+        charge = dead.settle(hold, account, 40)
+    charge.id = dead.running[0].id
+    await die(bank, dead)
+    await living.presence.sweep()
+    assert await withdraw_interrupted(bank.database, [charge.id, "req_other"]) == 1
+    assert await withdraw_interrupted(bank.database, [charge.id]) == 0
+    await living.write(charge)  # as a journal is replayed
+    assert [(row.cost_nano, row.outcome) for row in await charges(bank)] == [(40, "complete")]
+    await square_late(bank.database, clock.now_ms())
+    assert await bank.left(f"{account}/paid") + await bank.left(f"{account}/free") == 10_010
 
 
 async def test_many_sweepers_sweep_once(bank):

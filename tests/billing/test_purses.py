@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from bank import Bank
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bank import Bank
 from penstock.billing.models import Purse
 from penstock.billing.purses import Want, add, ensure, locked, renew, wants_of, window
 from penstock.kit.errors import PenstockError

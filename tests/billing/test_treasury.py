@@ -7,8 +7,8 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from bank import SIZES, Bank
 
+from bank import SIZES, Bank
 from penstock.billing.purses import Want
 from penstock.billing.treasury import Sizes
 from penstock.infra.database import Database
@@ -101,7 +101,7 @@ async def test_a_hold_is_extended_while_there_is_money(bank):
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_two_hundred_at_once_on_money_for_fifty(bank, workers):
     account, wants = await bank.account(paid_nano=50 * 100)
-    tellers = [await bank.teller(Sizes(1_000, 100_000, 2.0)) for _ in range(workers)]
+    tellers = [await bank.teller(Sizes(1_000, 100_000, 20.0)) for _ in range(workers)]
 
     async def recalls(stop):  # what the feed does in a gateway
         while not stop.is_set():
@@ -114,7 +114,7 @@ async def test_two_hundred_at_once_on_money_for_fifty(bank, workers):
         try:
             hold = await teller.reserve(wants, 300)
         except PenstockError as error:
-            assert error.code == "insufficient_funds"
+            refusals.add(error.code)
             return 0
         with hold:
             await asyncio.sleep(random.random() / 100)
@@ -122,12 +122,14 @@ async def test_two_hundred_at_once_on_money_for_fifty(bank, workers):
         await teller.write(charge)
         return 1
 
+    refusals: set[str] = set()
     stop = asyncio.Event()
     following = asyncio.ensure_future(recalls(stop))
     served = sum(await asyncio.gather(*(request(number) for number in range(200))))
     stop.set()
     await following
     assert served == 50
+    assert refusals == {"insufficient_funds"}
     assert await bank.left(f"{account}/paid") == 0
 
 
@@ -161,6 +163,7 @@ async def test_a_limit_of_requests_is_exact_across_workers(bank):
     tellers = [await bank.teller(Sizes(1_000, 100_000, 0.0)) for _ in range(3)]
     for teller in tellers:
         teller.treasury.workers = 3
+    refusals: list[tuple[str, bool]] = []
     served = 0
     for number in range(60):
         teller = tellers[number % 3]
@@ -169,8 +172,9 @@ async def test_a_limit_of_requests_is_exact_across_workers(bank):
                 teller.settle(hold, account, 0)
             served += 1
         except PenstockError as error:
-            assert error.code == "too_many_requests" and 1 <= error.retry_after_s <= 60
-    assert 15 <= served <= 20 or served <= 40  # a minute may have passed in between
+            refusals.append((error.code, 1 <= error.retry_after_s <= 60))
+    assert set(refusals) == {("too_many_requests", True)}
+    assert served in (20, 40)  # a minute may have ended in between
 
 
 async def test_a_limit_of_requests_at_once(bank):
@@ -208,6 +212,8 @@ async def test_a_cap_in_all_counts_what_was_spent_before_it(bank):
 async def test_the_database_away(bank, outage):
     _, wants = await bank.account(paid_nano=1_000)
     teller = await bank.teller(SIZES)
+    teller.presence._stopping.set()  # its beat would be cut off with the database
+    await teller.presence._task
     async with outage():
         assert await refused(teller.reserve(wants, 100)) == "database_away"
     with await teller.reserve(wants, 100):

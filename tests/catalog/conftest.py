@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from penstock.accounts.trail import Trail
 from penstock.catalog.door import Catalog
 from penstock.catalog.service import Prices
 from penstock.infra.database import Database
@@ -37,7 +36,15 @@ def clock() -> Clock:
 
 @pytest.fixture
 def prices(database: Database, clock: Clock) -> Prices:
-    return Prices(database, Trail(database, clock.ms), clock.ms)
+    return Prices(database, clock.ms)
+
+
+@pytest.fixture
+async def other_prices(new_database_url: Callable[..., str], clock: Clock) -> AsyncIterator[Prices]:
+    """The operator's prices in another database."""
+    opened = Database(new_database_url(migrated=True))
+    yield Prices(opened, clock.ms)
+    await opened.close()
 
 
 @pytest.fixture

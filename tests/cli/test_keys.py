@@ -10,6 +10,9 @@ from sqlalchemy import text
 
 import penstock
 import program
+from penstock.accounts.identity import CLI
+from penstock.accounts.service import Accounts, Draft
+from penstock.accounts.trail import Trail
 from penstock.infra.database import Database
 from penstock.keys.door import KeyRing
 from penstock.kit import tokens
@@ -62,6 +65,18 @@ def test_a_key_from_its_making_to_its_end(run):
         (("key", "rotate", "me", "--grace", "1 month"), 2, "not a span"),
         (("key", "disable", "nobody"), 1, "There is no key 'nobody'."),
         (("key", "create"), 2, "NAME"),
+        (("key", "create", "me", "--wires", "chat,telepathy"), 1, "at least one wire of chat,"),
+        (("key", "create", "me", "--networks", "10.0.0.0/33"), 1, "addresses or CIDR"),
+        (("key", "create", "me", "--cap-day", "-1"), 2, "not an amount"),
+        (("key", "create", "me", "--cap-day", "1e3"), 2, "not an amount"),
+        (("key", "create", "me", "--cap-day", "0.0000000001"), 2, "not an amount"),
+        (("key", "create", "me", "--cap-total", "1000000001"), 1, "from 0 to"),
+        (("key", "create", "me", "--rpm", "1.5"), 2, "not a whole number"),
+        (("key", "create", "me", "--window", "lunar"), 1, "'calendar' or 'rolling'"),
+        (("key", "create", "me", "--account", "nobody@example.com"), 1, "There is no account"),
+        (("key", "change", "nobody", "--rpm", "1"), 1, "There is no key 'nobody'."),
+        (("key", "change", "nobody"), 2, "what is to be changed"),
+        (("key", "show", "nobody"), 1, "There is no key 'nobody'."),
     ],
 )
 @pytest.mark.parametrize("new_database_url", ["sqlite"], indirect=True)
@@ -76,6 +91,90 @@ def test_the_same_name_twice(run):
     run("key", "create", "me")
     refused = run("key", "create", "me")
     assert (refused.exit_code, refused.stdout, refused.stderr) == (1, "", "penstock: There is a key with this name already.\n")
+
+
+def test_what_a_key_may_do(run):
+    run(
+        "key", "create", "me", "--wires", "chat, responses", "--networks", "10.1.2.3/8,2001:db8::1", "--cap-total", "100",
+        "--cap-day", "2.50", "--window", "rolling", "--rpm", "60", "--tpm", "100000", "--concurrency", "4",
+    )  # fmt: skip
+    made = json.loads(run("key", "show", "me", "--json").stdout)
+    assert (made["wires"], made["networks"], made["models"]) == (["chat", "responses"], ["10.0.0.0/8", "2001:db8::1/128"], None)
+    limits = {"total_nano": 100 * 10**9, "day_nano": 2_500_000_000, "week_nano": None, "month_nano": None, "window": "rolling"}
+    assert made["limits"] == limits | {"rpm": 60, "tpm": 100_000, "concurrency": 4}
+    changed = run(
+        "key", "change", "me", "--name", "you", "--cap-day", "none", "--cap-week", "0.000000001", "--wires", "none", "--models", "o1",
+        "--expires", "2099-12-31", "--record",
+    )  # fmt: skip
+    assert (changed.exit_code, changed.stdout) == (0, "")
+    found = json.loads(run("key", "show", "you", "--json").stdout)
+    assert found["limits"] == made["limits"] | {"day_nano": None, "week_nano": 1}
+    assert (found["wires"], found["models"], found["expires_at"], found["record"]) == (None, ["o1"], "2100-01-01T00:00:00Z", True)
+    assert found["networks"] == made["networks"]
+    run("key", "change", "you", "--no-record", "--expires", "none")
+    found = json.loads(run("key", "show", "you", "--json").stdout)
+    assert (found["record"], found["expires_at"]) == (False, None)
+
+
+def test_show_is_for_people(run):
+    token = run("key", "create", "me", "--cap-day", "2.50", "--rpm", "60").stdout.strip()
+    shown = run("key", "show", "me").stdout
+    lines = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert [lines[name] for name in ("name", "state", "rpm", "window", "models", "expires")] == [
+        "me",
+        "active",
+        "60",
+        "calendar",
+        "all",
+        "never",
+    ]
+    assert "day cap 2.5 dollars" in " ".join(shown.split())
+    assert token not in shown
+    run("key", "create", "you")
+    assert "window" not in run("key", "show", "you").stdout
+
+
+def test_management_keys(run):
+    run("key", "create", "root", "--management")
+    assert json.loads(run("key", "show", "root", "--json").stdout)["kind"] == "management"
+    assert run("key", "change", "root", "--no-management").exit_code == 0
+    assert json.loads(run("key", "show", "root", "--json").stdout)["kind"] == "key"
+
+
+def test_keys_of_an_account(run, empty_database_url):
+    async def join() -> str:
+        database = Database(empty_database_url)
+        made = await Accounts(database).create(CLI, Draft("Alice", email="alice@example.com"))
+        await database.close()
+        return made.id
+
+    run("migrate")
+    account_id = asyncio.run(join())
+    for command in ("create", "disable", "enable", "rotate"):
+        assert run("key", command, "me", "--account", "alice@example.com").exit_code == 0
+    run("key", "create", "me")
+    assert run("key", "change", "me", "--account", account_id, "--rpm", "1").exit_code == 0
+    assert [row["account_id"] for row in json.loads(run("key", "list", "--json").stdout)] == [account_id, "acc_operator"]
+    (mine,) = json.loads(run("key", "list", "--account", account_id, "--json").stdout)
+    assert mine["limits"]["rpm"] == 1
+    assert "ACCOUNT" in run("key", "list").stdout
+    assert "ACCOUNT" not in run("key", "list", "--account", account_id).stdout
+    assert run("key", "delete", "me", "--account", account_id).exit_code == 0
+    (left,) = json.loads(run("key", "list", "--json").stdout)
+    assert left["account_id"] == "acc_operator"
+
+
+def test_what_is_done_is_in_the_trail(run, empty_database_url):
+    async def events() -> list[tuple[str, str]]:
+        database = Database(empty_database_url)
+        page = await Trail(database).list()
+        await database.close()
+        return [(event.action, event.actor) for event in page.data]
+
+    run("key", "create", "me")
+    run("key", "rotate", "me")
+    run("key", "delete", "me")
+    assert asyncio.run(events()) == [("key.delete", "cli"), ("key.rotate", "cli"), ("key.create", "cli")]
 
 
 def test_commands_work_beside_a_running_server(run, empty_database_url):

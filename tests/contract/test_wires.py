@@ -14,7 +14,7 @@ from penstock.kit.errors import CODES, PenstockError
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires import WIRES, wire_for
-from penstock.upstream.wires.wire import Ask, Verdict
+from penstock.upstream.wires.wire import Ask, Cut, Verdict
 
 PATHLESS = {"passthrough", "realtime"}
 PARAMS = [pytest.param(wire, id=name) for name, wire in sorted(WIRES.items())]
@@ -231,6 +231,17 @@ def test_any_json_for_answers_and_events(wire, answers, hides, cut):
     first = meter.usage()
     sane(*first)
     assert meter.usage() == first
+
+
+@every_wire
+@settings(deadline=None, max_examples=50)
+@given(first=st.binary(max_size=60), last=st.binary(max_size=60), request=st.binary(max_size=30), answer=st.dictionaries(ANSWER_NAMES, ANSWER))
+def test_a_stream_of_any_bytes_can_be_cut_short(wire, first, last, request, answer):
+    error = PenstockError("insufficient_funds", "Words.")
+    for seen in (last, b"data: " + json.dumps(answer).encode() + b"\n\n"):
+        end = wire.cut_short(error, Cut(Ask(model="m"), request, "req_1", first, seen, Usage(output_tokens=5)))
+        assert b"insufficient_funds" in end or b"insufficient_quota" in end or b"billing_error" in end
+        assert end.endswith(b"\n\n") or wire.name == "realtime"
 
 
 @every_wire

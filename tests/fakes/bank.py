@@ -22,6 +22,8 @@ from penstock.infra.database import Database
 from penstock.kit import clock
 from penstock.kit.ids import new_id
 
+LEASE_S = 60
+"""Longer than any test, so that workers are swept only when a test says so, having made them old."""
 SIZES = Sizes(least_nano=1_000, most_nano=100_000, wait_s=0.5)
 
 
@@ -31,7 +33,7 @@ class Teller:
     def __init__(self, database: Database, store: Store, sizes: Sizes = SIZES) -> None:
         self.running: list[Charge] = []
         self.treasury = Treasury(database, sizes)
-        self.presence = Presence(database, self.treasury, lambda: self.running, lease_s=3)
+        self.presence = Presence(database, self.treasury, lambda: self.running, lease_s=LEASE_S)
         self.holds = Holds()
         self.store = store
         self._writing = asyncio.Lock()

@@ -69,14 +69,14 @@ class MailServer:
 
 def _check(server: Any, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
     assert isinstance(given, LoginPassword)
-    return AuthResult(success=(given.login, given.password) == (USER.encode(), PASSWORD.encode()))
+    return AuthResult(success=(given.login, given.password) == (USER.encode(), PASSWORD.encode()), handled=False)
 
 
 @asynccontextmanager
 async def serve_mail(*, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[MailServer]:
-    """A server that runs, with TLS from STARTTLS on, or from the start. Over TLS it asks for a user name and a password."""
+    """A server that runs, with TLS from STARTTLS on, or from the start. Over TLS it knows one user name and password."""
     fake, loop = MailServer(), asyncio.get_running_loop()
-    secret: dict[str, Any] = {"authenticator": _check, "auth_required": True} if starttls or tls else {}
+    secret: dict[str, Any] = {"authenticator": _check, "auth_required": starttls is not None} if starttls or tls else {}
 
     def make() -> SMTP:
         return SMTP(fake, hostname="mail.test", loop=loop, tls_context=starttls, auth_require_tls=tls is None, **secret)

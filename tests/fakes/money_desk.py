@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import httpx
+from fastapi import FastAPI
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from penstock.accounts.api import errors
+from penstock.accounts.api.gate import Gate
 from penstock.accounts.identity import CLI, Identity
-from penstock.accounts.models import Account, Event, Tier
+from penstock.accounts.models import OPERATOR, Account, Event, Tier
 from penstock.accounts.repeats import Repeats
+from penstock.accounts.service import Accounts
+from penstock.accounts.sessions import Sessions
 from penstock.accounts.throttle import Throttle
 from penstock.accounts.trail import Trail
+from penstock.billing.api import codes, membership, money
 from penstock.billing.codes import Codes
 from penstock.billing.grants import Gift, Grants
 from penstock.billing.leases import Order, close_all, fill
@@ -37,6 +44,23 @@ class Clock:
 
     def __call__(self) -> int:
         return self.ms
+
+
+class Client(httpx.AsyncClient):
+    """A program that calls the control API."""
+
+    async def made(self, method: str, path: str, body: object = None, **given: Any) -> dict[str, Any]:
+        """The answer of what must succeed."""
+        answer = await self.request(method, path, json=body, **given)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    async def refused(self, method: str, path: str, body: object = None, **given: Any) -> tuple[int, str, str | None]:
+        """Status, code and parameter of what must not."""
+        answer = await self.request(method, path, json=body, **given)
+        error = answer.json()["error"]
+        assert error["request_id"] == answer.headers["x-request-id"]
+        return answer.status_code, error["code"], error["param"]
 
 
 class Desk:
@@ -106,6 +130,27 @@ class Desk:
 
     async def balance(self, account_id: str) -> Balance:
         return await self.ledger.balance(account_id)
+
+    def app(self) -> FastAPI:
+        """The control API of money. A management key is the id of its account."""
+
+        async def bearer(token: str, address: str) -> tuple[str, str] | None:
+            return token, "key_of_it"
+
+        app = FastAPI()
+        errors.install(app)
+        accounts = Accounts(self.database, self.clock)
+        app.state.gate = Gate(Sessions(self.database, self.clock), accounts, [bearer])
+        app.state.ledger, app.state.grants, app.state.codes = self.ledger, self.grants, self.codes
+        app.state.membership, app.state.repeats = self.memberships, self.repeats
+        for part in (money, codes, membership):
+            app.include_router(part.routes)
+        return app
+
+    def client(self, account_id: str = OPERATOR) -> Client:
+        """Whoever has the management key of this account; unless told otherwise the operator."""
+        headers = {"authorization": f"Bearer {account_id}"}
+        return Client(transport=httpx.ASGITransport(self.app()), base_url="http://penstock", headers=headers)
 
     async def events(self) -> list[Event]:
         """The audit trail, oldest first."""

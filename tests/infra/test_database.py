@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway, sqlite_path
 from penstock.infra.revisions import Revision
+from penstock.kit.clock import now_ms
 
 
 async def test_a_session_commits_at_its_end(database: Database) -> None:
@@ -137,3 +138,25 @@ def test_names_that_people_have_in_postgresql_urls(url: str) -> None:
     engine_url = Database(url).engine.url
     assert engine_url.drivername == "postgresql+asyncpg"
     assert dict(engine_url.query) == {"ssl": "require"}
+
+
+async def test_the_clock_of_the_database(database: Database) -> None:
+    before_ms = now_ms()
+    async with database.session(read_only=True) as session:
+        at_ms = await session.scalar(select(database.now_ms))
+    assert before_ms - 1 <= at_ms <= now_ms() + 1
+
+
+@pytest.mark.parametrize("new_database_url", ["postgresql"], indirect=True)
+async def test_a_patient_connection_waits_for_long_statements(database_url: str) -> None:
+    hasty = Database(database_url, command_s=0.2)
+    with pytest.raises(DatabaseAway):
+        await _sleep(hasty)
+    async with hasty.patient() as patient:
+        await _sleep(patient)
+    await hasty.close()
+
+
+async def _sleep(database: Database) -> None:
+    async with database.session() as session:
+        await session.execute(text("SELECT pg_sleep(0.5)"))

@@ -12,8 +12,8 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
-from mail_server import PASSWORD, USER, MailServer, serve_mail
 
+from mail_server import PASSWORD, USER, MailServer, serve_mail
 from penstock.infra.mail import (
     ConsoleMail,
     Letter,
@@ -59,7 +59,7 @@ async def test_a_letter_arrives() -> None:
     assert (fake.envelopes[0].mail_from, fake.envelopes[0].rcpt_tos) == ("gateway@example.com", ["ada@example.com"])
     assert (letter["From"], letter["To"], letter["Subject"]) == (SENDER, "ada@example.com", "Your password")
     assert letter["Auto-Submitted"] == "auto-generated" and letter["Date"] and letter["Message-ID"].endswith("@example.com>")
-    assert letter.get_content() == LETTER.text
+    assert letter.get_content().replace("\r\n", "\n") == LETTER.text
 
 
 async def test_starttls(context: ssl.SSLContext, ca_file: Path) -> None:
@@ -74,6 +74,14 @@ async def test_tls_from_the_start(context: ssl.SSLContext, ca_file: Path) -> Non
         await SmtpMail(server_at(fake, "on"), SENDER, ca_file).send(LETTER)
         await fake.wait()
     assert fake.sessions[0].authenticated
+
+
+async def test_knocking_sends_nothing(context: ssl.SSLContext, ca_file: Path) -> None:
+    async with serve_mail(tls=context) as fake:
+        await SmtpMail(server_at(fake, "on"), SENDER, ca_file).knock()
+        with pytest.raises(MailError, match="refuses our user name or password"):
+            await SmtpMail(server_at(fake, "on", password="wrong"), SENDER, ca_file).knock()
+    assert fake.letters == []
 
 
 async def test_a_password_is_never_sent_in_the_clear() -> None:

@@ -9,24 +9,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bank import SIZES, Bank
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bank import SIZES, Bank
 from penstock.billing.door import UNCOUNTED, Funds, Hold, Holds, Treasury
 from penstock.billing.funds import Share
 from penstock.billing.purses import Want
 from penstock.catalog.prices import STANDARD, Price, build_price, flat, free_price
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
+from penstock.relay.admit import OWN_CREDENTIALS
 from penstock.relay.guard import LEAST_BYTES, NEVER, ROOM_LIMIT, STEP_TOKENS, TRIES, Guard, guard_of
+from penstock.relay.running import Running
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
 IN, OUT = 1_000, 2_000
 """Nano-dollars per token."""
 PRICE = build_price("test 1", {STANDARD: flat(input_mtok="1", output_mtok="2")})
-STEP = STEP_TOKENS * OUT
+STEP = PRICE.at_most(0, STEP_TOKENS)
 
 
 async def nothing(_: int) -> None:
@@ -55,6 +57,11 @@ def held() -> Callable[..., tuple[Guard, Hold]]:
     return make
 
 
+def lasts(room: int, tokens: int) -> bool:
+    """The room is that of so many tokens, or a little less."""
+    return tokens - 1 <= room / LEAST_BYTES <= tokens + 1
+
+
 def spent(output: int, input_: int = 0) -> Usage:
     return Usage(input_tokens=input_, output_tokens=output)
 
@@ -62,21 +69,21 @@ def spent(output: int, input_: int = 0) -> Usage:
 def test_room_is_what_the_hold_certainly_pays_for(held):
     guard, _ = held(2 * STEP)
     assert guard.room(spent(0)) == ROOM_LIMIT
-    left = 2 * STEP_TOKENS - STEP_TOKENS // 4  # as far as it goes without asking for more
-    assert guard.room(spent(2 * STEP_TOKENS - left)) == min(ROOM_LIMIT, left * LEAST_BYTES + 1)
+    assert lasts(guard.room(spent(STEP_TOKENS)), STEP_TOKENS)
+    assert lasts(guard.room(spent(STEP_TOKENS * 3 // 2)), STEP_TOKENS // 2)
 
 
 async def test_little_is_left_and_then_nothing(held):
     guard, _ = held(100 * OUT)
-    assert guard.room(spent(40)) == 60 * LEAST_BYTES + 1
-    assert guard.room(spent(99)) == LEAST_BYTES + 1
+    assert lasts(guard.room(spent(40)), 60)
+    assert guard.room(spent(99)) > 0
     assert guard.room(spent(100)) == 0
     assert guard.room(spent(101)) == 0
 
 
 async def test_input_counts_as_soon_as_it_is_known(held):
     guard, _ = held(100 * OUT)
-    assert guard.room(spent(0, input_=150)) == 25 * LEAST_BYTES + 1
+    assert lasts(guard.room(spent(0, input_=150)), 25)
     assert guard.room(spent(0, input_=1_000)) == 0
 
 
@@ -112,17 +119,17 @@ def test_a_hold_is_extended_before_it_is_used_up(held):
 
 
 def test_a_cost_far_above_the_hold_is_covered_in_one_step(held):
-    guard, hold = held(STEP, 10 * STEP)
+    guard, _ = held(STEP, 10 * STEP)
     assert guard.room(spent(5 * STEP_TOKENS)) > 0
-    assert hold.amount_nano == 6 * STEP
+    assert lasts(guard.room(spent(5 * STEP_TOKENS)), STEP_TOKENS)
 
 
 async def test_the_last_of_the_money_is_used_before_the_stream_ends(held):
     guard, hold = held(STEP, 10 * OUT)
-    assert guard.room(spent(STEP_TOKENS)) == 10 * LEAST_BYTES + 1
+    assert lasts(guard.room(spent(STEP_TOKENS)), 10)
     assert hold.amount_nano == STEP + 10 * OUT
     assert guard.room(spent(STEP_TOKENS + 9)) > 0
-    assert guard.room(spent(STEP_TOKENS + 10)) == 0
+    assert guard.room(spent(STEP_TOKENS + 11)) == 0
 
 
 def test_without_a_balance_or_cap_there_is_no_bound(held):
@@ -194,18 +201,18 @@ async def test_more_is_asked_for_once_while_something_is_left(held):
 async def test_who_has_nothing_left_waits_for_the_answer(held):
     bursar, told = Bursar(), []
     guard, hold = held(STEP, more=bursar.more)
-    assert guard.room(spent(STEP_TOKENS)) == 0
-    assert guard.wait(lambda: told.append(guard.room(spent(STEP_TOKENS))))
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0
+    assert guard.wait(lambda: told.append(guard.room(spent(STEP_TOKENS + 1))))
     hold._funds.paid.amount += 10 * STEP
     await bursar.answers()
-    assert told == [ROOM_LIMIT if STEP_TOKENS * LEAST_BYTES > ROOM_LIMIT else STEP_TOKENS * LEAST_BYTES + 1]
+    assert len(told) == 1 and lasts(told[0], STEP_TOKENS)
 
 
 async def test_a_refusal_is_the_reason_that_is_given(held):
     bursar, told = Bursar(), []
     guard, _ = held(STEP, more=bursar.more)
-    assert guard.room(spent(STEP_TOKENS)) == 0
-    assert guard.wait(lambda: told.append(guard.room(spent(STEP_TOKENS))))
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0
+    assert guard.wait(lambda: told.append(guard.room(spent(STEP_TOKENS + 1))))
     await bursar.answers(PenstockError("budget_exceeded", "The cap is used up."))
     assert told == [0]
     assert not guard.wait(lambda: None)
@@ -220,10 +227,10 @@ async def test_who_was_refused_early_asks_again_when_all_is_used_up(held):
     await bursar.answers(PenstockError("insufficient_funds", "There is no more."))
     assert guard.room(spent(STEP_TOKENS - 5)) > 0
     assert len(bursar.asked) == 1
-    assert guard.room(spent(STEP_TOKENS)) == 0
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0
     assert guard.wait(lambda: None)
     await bursar.answers(PenstockError("insufficient_funds", "There is no more."))
-    assert guard.room(spent(STEP_TOKENS)) == 0
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0
     assert not guard.wait(lambda: None)
     assert len(bursar.asked) == 2
 
@@ -232,10 +239,10 @@ async def test_promises_that_are_not_kept_end_too(held):
     bursar = Bursar()
     guard, _ = held(STEP, more=bursar.more)
     for _ in range(TRIES):
-        assert guard.room(spent(STEP_TOKENS)) == 0
+        assert guard.room(spent(STEP_TOKENS + 1)) == 0
         assert guard.wait(lambda: None)
         await bursar.answers()
-    assert guard.room(spent(STEP_TOKENS)) == 0
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0
     assert not guard.wait(lambda: None)
     assert guard.refusal.code == "insufficient_funds"
 
@@ -243,11 +250,11 @@ async def test_promises_that_are_not_kept_end_too(held):
 async def test_a_failure_ends_the_stream_and_is_logged(held, caplog):
     bursar = Bursar()
     guard, _ = held(STEP, more=bursar.more)
-    assert guard.room(spent(STEP_TOKENS)) == 0
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0
     assert guard.wait(lambda: None)
     with caplog.at_level(logging.ERROR):
         await bursar.answers(RuntimeError("so it is"))
-    assert guard.room(spent(STEP_TOKENS)) == 0 and not guard.wait(lambda: None)
+    assert guard.room(spent(STEP_TOKENS + 1)) == 0 and not guard.wait(lambda: None)
     assert guard.refusal.code == "insufficient_funds" and "so it is" in caplog.text
 
 
@@ -277,7 +284,7 @@ async def test_a_stream_draws_on_the_whole_account_and_not_only_on_what_is_on_le
             if not guard.wait(told.set):
                 break
             await told.wait()
-        assert output == -(-5 * STEP_TOKENS // 100) * 100
+        assert 5 * STEP_TOKENS <= output < 5 * STEP_TOKENS + 100
         assert hold.amount_nano == 5 * STEP
         assert guard.refusal.code == "insufficient_funds"
         charge = teller.settle(hold, account, PRICE.cost(spent(output)))
@@ -286,10 +293,17 @@ async def test_a_stream_draws_on_the_whole_account_and_not_only_on_what_is_on_le
 
 def test_who_is_guarded():
     ask, funds = Ask(model="m", stream=True), lease(5)
-    hold = Hold(Holds(), funds, 5)
     plane: Any = SimpleNamespace(treasury=funds.treasury)
-    assert guard_of(PRICE, hold, funds, ask, plane) is not None
-    assert guard_of(PRICE, hold, funds, Ask(model="m"), plane) is None
-    assert guard_of(None, hold, funds, ask, plane) is None
-    assert guard_of(free_price("free"), hold, funds, ask, plane) is None
-    assert guard_of(PRICE, hold, UNCOUNTED, ask, plane) is None
+    first, second = object(), object()
+    prices = {first: PRICE, second: None}
+    route = SimpleNamespace(channels=[first, second], price=lambda channel, *_: prices[channel])
+
+    def guarded(*, price=PRICE, asked=ask, funds=funds, channel=first) -> bool:
+        running: Any = Running(OWN_CREDENTIALS, route, SimpleNamespace(channel=channel), asked, price, Hold(Holds(), funds, 5))
+        return guard_of(running, funds, plane) is not None
+
+    assert guarded()
+    assert not guarded(asked=Ask(model="m"))
+    assert not guarded(price=None) and not guarded(price=free_price("free"))
+    assert not guarded(funds=UNCOUNTED)
+    assert not guarded(channel=second), "the price is that of the channel that answers"

@@ -14,7 +14,8 @@ def test_every_word_is_listed_once():
 
 
 def test_they_are_those_of_the_charge_table():
-    assert set(OUTCOMES) == {"complete", "client_gone", "upstream_died", "upstream_timeout", "upstream_error", "stopped"}
+    words = {"complete", "client_gone", "upstream_died", "upstream_timeout", "upstream_error", "stopped", "out_of_funds", "interrupted"}
+    assert set(OUTCOMES) == words
 
 
 def test_interruptions_have_one():

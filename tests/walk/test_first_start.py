@@ -81,10 +81,11 @@ def charges(data: Path) -> list[tuple[Any, ...]]:
 
 
 def test_it_says_where_it_is_and_what_to_do(first: Program):
-    where, key, try_it, curl = first.out.splitlines()
+    where, key, try_it, curl, way_in = first.out.splitlines()
     assert re.fullmatch(r"Penstock \d+\.\d+\.\d+ on http://127\.0\.0\.1:\d+", where)
     assert re.fullmatch(r"Your first key, shown only now: sk-[A-Za-z0-9]{40,}", key)
     assert (try_it, curl) == ("Try it:", first.curl)
+    assert re.fullmatch(r"First administrator, if you want accounts: POST http://\S+/api/setup with token [0-9a-f]{64}", way_in)
     assert "error" not in first.err and "Traceback" not in first.err
 
 

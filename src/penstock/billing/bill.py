@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.billing.charge import COLUMNS, Charge
 from penstock.billing.models import ChargeOf, ChargeRow, UsageDay
-from penstock.billing.rollup import DAY_MS, HOUR_MS, mark
+from penstock.billing.rollup import mark
 from penstock.billing.selection import Selection, Span, between, came_ms, first_id, named, owned, rare
+from penstock.billing.sums import DAY_MS, HOUR_MS
 from penstock.billing.usage import total
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError

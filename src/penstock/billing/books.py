@@ -21,6 +21,8 @@ from penstock.kit.tasks import spawn
 
 T = TypeVar("T")
 Done = Callable[[BaseException | None], None]
+Withdraw = Callable[[list[str]], Awaitable[Any]]
+"""Takes back the interrupted charges with these ids; see `presence.withdraw_interrupted`."""
 
 GROUP_ROWS = 256
 QUEUE_LIMIT = 100_000
@@ -55,7 +57,7 @@ class Books:
     whenever it is not known whether something was committed, it is written again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  bounds that tests make small
         self,
         database_url: str,
         durability: Durability,
@@ -64,6 +66,7 @@ class Books:
         grace_s: float = GRACE_S,
         queue_limit: int = QUEUE_LIMIT,
         journal_limit_bytes: int = JOURNAL_LIMIT_BYTES,
+        withdraw: Withdraw | None = None,
     ) -> None:
         self.committed = 0
         """Charges that the database has taken, replayed ones included."""
@@ -74,6 +77,7 @@ class Books:
         path = sqlite_path(database_url)
         self._store: Store = PostgresqlStore(database_url, durability) if path is None else SqliteStore(path, durability)
         self._folder = data / "journal"
+        self._withdraw_interrupted = withdraw
         self._syncs = durability == "power"
         self._grace_s = grace_s
         self._queue_limit = queue_limit
@@ -260,6 +264,7 @@ class Books:
         try:
             for journal in list(self._journals):
                 while charges := await self._on_thread(journal.read):
+                    await self._withdraw(charges)
                     async with self._writing:
                         # a line may be there twice, after an append that failed half-way
                         await self._persist(list({charge.id: charge for charge in charges}.values()))
@@ -272,6 +277,14 @@ class Books:
         finally:
             self._replaying = False
         self._look_back()  # something may have been appended since the last read
+
+    async def _withdraw(self, charges: list[Charge]) -> None:
+        """Take back what a sweep has posted in the place of these."""
+        wait_s = RETRY_FIRST_S
+        withdraw = self._withdraw_interrupted
+        while withdraw is not None and await _outcome(withdraw([charge.id for charge in charges])) is not None:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_LAST_S)
 
     def _count(self, charges: list[Charge], started_s: float) -> None:
         self.last_commit_ms = (time.perf_counter() - started_s) * 1000
@@ -317,7 +330,7 @@ class Books:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
 
 
-async def _outcome(work: Awaitable[None]) -> BaseException | None:
+async def _outcome(work: Awaitable[Any]) -> BaseException | None:
     """What went wrong, whatever it was: nothing may end the books."""
     [failure] = await asyncio.gather(work, return_exceptions=True)
     return failure

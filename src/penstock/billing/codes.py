@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 from zlib import crc32
 
-from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.accounts.identity import Identity
@@ -28,7 +28,7 @@ from penstock.kit.pages import Page, Place, cut
 
 COUNT_LIMIT = 10_000
 DAYS_LIMIT = 3650
-TEXT_LIMIT = 200
+CODE_LIMIT = 200
 """Characters of a code, as it may be typed."""
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LIKE = str.maketrans("ILOU", "110V")
@@ -101,7 +101,7 @@ def make_code(prefix: str = "") -> str:
 
 def digest_of(code: str) -> bytes | None:
     """What is kept of a code, however it is written; None for one that was mistyped or is none of ours."""
-    if len(code) > TEXT_LIMIT:
+    if len(code) > CODE_LIMIT:
         return None
     secret = re.sub(r"[^0-9A-Za-z]", "", code).upper().translate(_LIKE)[-_RANDOM_SIZE - _CHECK_SIZE :]
     if secret[_RANDOM_SIZE:] != _check(secret[:_RANDOM_SIZE]):
@@ -190,17 +190,24 @@ class Codes:
             found = (await session.scalars(query)).all()
         return cut(found, place.limit, lambda code: code.id)
 
-    async def disable(self, session: AsyncSession, who: Identity, ref: str) -> Sequence[str]:
-        """Let the codes of a batch, or one code, be worth nothing from now on; the ids of those that were. Redeemed ones stay so."""
-        now_ms = self._now_ms()
-        column = Code.batch if ref.startswith("bat_") else Code.id
-        if await session.scalar(select(Code.id).where(column == ref).limit(1)) is None:
-            raise PenstockError("not_found", f"There is no {'batch' if column is Code.batch else 'code'} '{ref}'.")
-        live = (column == ref, Code.redeemed_at_ms.is_(None), Code.disabled_at_ms.is_(None))
-        ended = (await session.scalars(update(Code).where(*live).values(disabled_at_ms=now_ms).returning(Code.id))).all()
-        if ended:
-            await self._trail.note(session, who, "codes.disable", ref, account_id=None, detail={"count": len(ended)})
-        return ended
+    async def disable_batch(self, session: AsyncSession, who: Identity, batch_id: str) -> int:
+        """Let the codes of a batch that were not redeemed be worth nothing from now on; how many they are."""
+        await _find_batch(session, batch_id)
+        return await self._disable(session, who, batch_id, Code.batch == batch_id)
+
+    async def disable_code(self, session: AsyncSession, who: Identity, code_id: str) -> int:
+        """Let one code be worth nothing, if it was not redeemed; how many they are: 1 or 0."""
+        if await session.scalar(select(Code.id).where(Code.id == code_id)) is None:
+            raise PenstockError("not_found", f"There is no code '{code_id}'.")
+        return await self._disable(session, who, code_id, Code.id == code_id)
+
+    async def _disable(self, session: AsyncSession, who: Identity, subject: str, which: ColumnElement[bool]) -> int:
+        live = (which, Code.redeemed_at_ms.is_(None), Code.disabled_at_ms.is_(None))
+        ended = await session.execute(update(Code).where(*live).values(disabled_at_ms=self._now_ms()))
+        count = cast("CursorResult[Any]", ended).rowcount
+        if count:
+            await self._trail.note(session, who, "codes.disable", subject, account_id=None, detail={"count": count})
+        return count
 
     async def admit(self, who: Identity) -> None:
         """Count an attempt to redeem, before it is made. Raises PenstockError `too_many_requests` after many wrong ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from penstock.accounts.models import OPERATOR, Account, Tier
@@ -118,6 +118,15 @@ class Worker(Base):
     seen_at_ms: Mapped[int]
     running: Mapped[bytes | None]
     """Charges, as JSON, to be posted as `interrupted` if it dies now."""
+
+
+class Interrupted(Base):
+    """What a charge that a sweep has posted draws of leases: should its own charge turn up in a journal, it takes the place of this one."""
+
+    __tablename__ = "interrupted"
+
+    charge_id: Mapped[str] = mapped_column(primary_key=True)
+    draws: Mapped[list[Any]] = mapped_column(JSON)
 
 
 class Recall(Base):

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgspec
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.billing.charge import Charge, columns, drawn
 from penstock.billing.leases import close_all
-from penstock.billing.models import ChargeRow, Lease, Worker
+from penstock.billing.models import ChargeRow, Interrupted, Lease, Worker
 from penstock.billing.recalls import recalled
 from penstock.billing.treasury import Treasury
 from penstock.infra.database import Database, DatabaseAway
@@ -148,9 +148,34 @@ async def post_interrupted(session: AsyncSession, running: bytes | None) -> int:
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     added = insert(ChargeRow).on_conflict_do_nothing(index_elements=["id"]).returning(ChargeRow.id)
     new = set((await session.execute(added, [columns(charge) for charge in charges])).scalars())
-    for lease_id, units in sorted(drawn(charge for charge in charges if charge.id in new).items()):
+    posted = [charge for charge in charges if charge.id in new]
+    session.add_all(Interrupted(charge_id=charge.id, draws=[list(draw) for draw in charge.draws]) for charge in posted)
+    await _draw(session, drawn(posted))
+    return len(posted)
+
+
+async def withdraw_interrupted(database: Database, charge_ids: Iterable[str]) -> int:
+    """Take back the interrupted charges of requests whose own charges have turned up, in a journal; how many there were."""
+    ids = list(charge_ids)
+    async with database.session(read_only=True) as session:
+        known = list(await session.scalars(select(Interrupted.charge_id).where(Interrupted.charge_id.in_(ids))))
+    if not known:
+        return 0
+    async with database.session() as session:
+        gone = delete(Interrupted).where(Interrupted.charge_id.in_(known)).returning(Interrupted.charge_id, Interrupted.draws)
+        rows = (await session.execute(gone)).all()
+        await session.execute(delete(ChargeRow).where(ChargeRow.id.in_([charge_id for charge_id, _ in rows])))
+        spent: dict[str, int] = {}
+        for _, draws in rows:
+            for lease_id, units in draws:
+                spent[lease_id] = spent.get(lease_id, 0) - units
+        await _draw(session, spent)
+    return len(rows)
+
+
+async def _draw(session: AsyncSession, spent: dict[str, int]) -> None:
+    for lease_id, units in sorted(spent.items()):
         await session.execute(update(Lease).where(Lease.id == lease_id).values(spent=Lease.spent + units))
-    return len(new)
 
 
 def _now(database: Database) -> ColumnElement[int]:

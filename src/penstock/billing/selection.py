@@ -62,8 +62,11 @@ def first_id(at_ms: int) -> str:
 
 
 def came_ms(charge_id: str) -> int:
-    """When the request of a charge came."""
-    return int(charge_id[4:16], 16)
+    """When the request of a charge came; 0 for what is no id of a charge."""
+    try:
+        return int(charge_id[4:16], 16)
+    except ValueError:
+        return 0
 
 
 def on_postgresql(session: AsyncSession) -> bool:

@@ -12,6 +12,7 @@ from penstock.billing.funds import FOREVER_NS, Funds, Share
 from penstock.billing.leases import Filled, Order, close_all, fill, give_back
 from penstock.billing.purses import DURABLE, MONEY, Want
 from penstock.billing.recalls import recall
+from penstock.billing.shortage import Need, empty_of, may_return, needs, refusal
 from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
@@ -25,13 +26,7 @@ DRY_NS = 500_000_000
 RATE_S = 10
 """A lease is to last about so long at the rate of spending seen last."""
 IDLE_TICKS = 5
-_REFUSALS = {
-    "paid": ("insufficient_funds", "The account cannot pay for this request. Top it up, then try again."),
-    "free": ("insufficient_funds", "The account cannot pay for this request. Top it up, then try again."),
-    "rpm": ("too_many_requests", "The limit of requests per minute is reached."),
-    "tpm": ("too_many_requests", "The limit of tokens per minute is reached."),
-    "concurrency": ("too_many_requests", "The limit of requests at once is reached."),
-}
+STOP_S = 5
 _log = logging.getLogger("penstock.billing")
 
 
@@ -41,11 +36,6 @@ class Sizes(NamedTuple):
     least_nano: int
     most_nano: int
     wait_s: float
-
-
-class _Asked(NamedTuple):
-    share: Share
-    need: int
 
 
 class Treasury:
@@ -67,7 +57,7 @@ class Treasury:
         self._shares: dict[str, Share] = {}
         self._funds: dict[tuple[Want, ...], Funds] = {}
         self._by_key: dict[str | None, Funds] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, Need] = {}
         self._answers: list[asyncio.Future[None]] = []
         self._filling: asyncio.Task[None] | None = None
         self._sleepers: set[asyncio.Future[None]] = set()
@@ -128,11 +118,11 @@ class Treasury:
             self._renew(funds)
             if funds.covers(nano, tokens, perf_counter_ns()):
                 return
-            short = [one for one in self._needs(funds, nano, tokens) if one.share.lease_id is None or one.share.room < one.need]
+            short = [one for one in needs(funds, nano, tokens) if one.share.lease_id is None or one.share.room < one.units]
             if any(self._worth_asking(one) for one in short):
                 await self._fill_now(short)
                 self._draw(funds)
-            empty = [one.share for one in self._empty(funds, short, nano)]
+            empty = empty_of(funds, short, nano)
             if not empty and funds.ready:
                 return
             if empty:
@@ -145,8 +135,8 @@ class Treasury:
     async def _wait_for(self, empty: list[Share], deadline: float) -> None:
         """Until something changes, or the time is over; where nobody has anything that could come back, it is over at once."""
         loop = asyncio.get_running_loop()
-        if loop.time() >= deadline or not _may_return(empty):
-            raise self._refusal(empty)
+        if loop.time() >= deadline or not may_return(empty):
+            raise refusal(empty, self._now_ms())
         elsewhere = [share.want.purse_id for share in empty if share.elsewhere > 0]
         if elsewhere:
             self._spawn(recall(self._database, elsewhere, self._now_ms()))
@@ -166,42 +156,9 @@ class Treasury:
                     share.waited_for = False
 
     @staticmethod
-    def _needs(funds: Funds, nano: int, tokens: int) -> list[_Asked]:
-        """What each share has to have for the request to be held for in full."""
-        money = [share for share in (funds.free, funds.paid) if share is not None]
-        return [
-            *(_Asked(share, nano) for share in (*money, *funds.caps)),
-            *(_Asked(share, tokens) for share in funds.tpm),
-            *(_Asked(share, 1) for share in (*funds.rpm, *funds.slots)),
-        ]
-
-    @staticmethod
-    def _empty(funds: Funds, short: list[_Asked], nano: int) -> list[_Asked]:
-        """The shares that have nothing at all; of free and paid money both must have nothing."""
-        empty = [one for one in short if one.need and one.share.room <= 0]
-        money = [one for one in empty if one.share.want.kind in MONEY]
-        shares = [share for share in (funds.free, funds.paid) if share is not None]
-        if len(money) < len(shares):
-            empty = [one for one in empty if one.share.want.kind not in MONEY]
-        return empty if nano or any(one.share.want.kind not in MONEY for one in empty) else []
-
-    @staticmethod
-    def _worth_asking(one: _Asked) -> bool:
+    def _worth_asking(one: Need) -> bool:
         share = one.share
         return share.lease_id is None or not share.dry or perf_counter_ns() - share.asked_ns > DRY_NS
-
-    def _refusal(self, empty: list[Share]) -> PenstockError:
-        share = next((share for share in empty if share.want.kind not in MONEY), empty[0])
-        kind = share.want.kind
-        code, message = _REFUSALS.get(kind, ("budget_exceeded", ""))
-        if code == "budget_exceeded":
-            whose = "account" if share.want.purse_id.startswith("acc_") else "key"
-            ends = f"; it is renewed at {clock.iso(share.until_ms)}" if share.until_ms else ""
-            message = f"The {whose}'s cap of spending ({kind}) is used up{ends}."
-        wait_s = None
-        if code == "too_many_requests":
-            wait_s = 1 if share.until_ms is None else max(1, -(-(share.until_ms - self._now_ms()) // 1000))
-        return PenstockError(code, message, retry_after_s=wait_s)
 
     # shares
 
@@ -232,11 +189,11 @@ class Treasury:
     def _ask(self, share: Share, need: int) -> None:
         share.filling = True
         known = self._asked.get(share.want.purse_id)
-        self._asked[share.want.purse_id] = _Asked(share, max(need, known.need if known is not None else 0))
+        self._asked[share.want.purse_id] = Need(share, max(need, known.units if known is not None else 0))
         if self._filling is None:
             self._filling = self._spawn(self._fill_all())
 
-    async def _fill_now(self, short: Iterable[_Asked]) -> None:
+    async def _fill_now(self, short: Iterable[Need]) -> None:
         """Have these asked for and wait for the answer. Raises PenstockError `database_away` when there is none and it matters."""
         needy = list(short)
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -247,9 +204,7 @@ class Treasury:
             await answer
         except DatabaseAway as away:
             if any(one.share.lease_id is None or one.share.room <= 0 for one in needy):
-                raise PenstockError(
-                    "database_away", "The balance cannot be read at the moment; try again.", retry_after_s=2
-                ) from away
+                raise PenstockError("database_away", "The balance cannot be read at the moment; try again.", retry_after_s=2) from away
 
     async def _fill_all(self) -> None:
         """Ask for what is wanted, in batches, until nothing is; one transaction at a time."""
@@ -281,7 +236,7 @@ class Treasury:
                     answer.set_exception(DatabaseAway("the treasury stops"))
             self._answers = []
 
-    async def _fill(self, batch: list[_Asked]) -> None:
+    async def _fill(self, batch: list[Need]) -> None:
         orders = [self._order(one) for one in batch]
         try:
             filled = await fill(self._database, self.worker, orders, self._now_ms())
@@ -294,15 +249,15 @@ class Treasury:
         for one, order, answer in zip(batch, orders, filled, strict=True):
             self._apply(one.share, order, answer)
 
-    def _order(self, one: _Asked) -> Order:
+    def _order(self, one: Need) -> Order:
         share, want = one.share, one.share.want
         now_ns = perf_counter_ns()
         if want.kind in DURABLE:
             elapsed_s = max((now_ns - share.asked_ns) / 1e9, 0.1) if share.asked_ns else RATE_S
             rate = int((share.spent - share.spent_before) / elapsed_s)
-            room = min(max(self._sizes.least_nano, 4 * one.need, rate * RATE_S), max(self._sizes.most_nano, one.need))
+            room = min(max(self._sizes.least_nano, 4 * one.units, rate * RATE_S), max(self._sizes.most_nano, one.units))
         else:
-            room = max(one.need, (want.limit or 0) // (4 * self.workers), 1)
+            room = max(one.units, (want.limit or 0) // (4 * self.workers), 1)
         share.spent_before = share.spent
         lease_id = share.lease_id or share.previous
         short = max(0, share.spent - share.amount) if share.lease_id is not None else 0
@@ -375,9 +330,10 @@ class Treasury:
 
     async def stop(self) -> None:
         """Give everything back. Call when no request is open and the books have been written."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_S)  # a transaction that is cut off costs its connection
+            for task in late:
+                task.cancel()
         spent = {share.lease_id: share.spent for share in self._shares.values() if share.lease_id is not None}
         try:
             async with self._database.session() as session:
@@ -401,13 +357,6 @@ class Treasury:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _may_return(empty: list[Share]) -> bool:
-    """Whether somebody has something of each of these purses that could come back; of free and paid money one is enough."""
-    money = [share for share in empty if share.want.kind in MONEY]
-    rest = [share for share in empty if share.want.kind not in MONEY]
-    return (not money or any(share.held or share.elsewhere > 0 for share in money)) and all(share.held or share.elsewhere > 0 for share in rest)
 
 
 def _settle(sleeper: asyncio.Future[None]) -> None:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, func, literal_column, select, union_all
+from sqlalchemy import Select, func, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.billing.models import ChargeRow, UsageDay, UsageHour, UsageKey
-from penstock.billing.rollup import DAY_MS, HOUR_MS, account, amounts, key, mark
+from penstock.billing.rollup import mark
 from penstock.billing.selection import Selection, Span, between, named, on_postgresql, owned
+from penstock.billing.sums import DAY_MS, HOUR_MS, account, amounts, begins_ms, key, tokens
 from penstock.infra.database import Database
 
 By = Literal["hour", "day", "model", "key", "channel", "account"]
@@ -91,8 +92,7 @@ async def totals_of_keys(database: Database, key_ids: Iterable[str]) -> dict[str
     """See `Statistics.of_keys`."""
     ids = sorted(set(key_ids))
     one, fields = amounts(), KeyTotals._fields
-    tokens = one["input_tokens"] + one["cache_read_tokens"] + one["cache_write_tokens"] + one["output_tokens"]
-    fresh = (ChargeRow.key_id, one["requests"], tokens, one["cost_nano"], one["free_nano"], ChargeRow.created_at_ms)
+    fresh = (ChargeRow.key_id, one["requests"], tokens(one), one["cost_nano"], one["free_nano"], ChargeRow.created_at_ms)
     async with database.session(read_only=True) as session:
         after = await mark(session)
         found = {}
@@ -150,14 +150,6 @@ def _of_charge(session: AsyncSession, by: By | None) -> Any:
     if by is None:
         return literal_column("''")
     if by in _LENGTHS_MS:
-        return _begins_ms(_LENGTHS_MS[by], session)
+        return begins_ms(_LENGTHS_MS[by], on_postgresql=on_postgresql(session))
     groups: dict[str, Any] = {"model": ChargeRow.model, "key": key(), "channel": ChargeRow.channel, "account": account()}
     return groups[by]
-
-
-def _begins_ms(length_ms: int, session: AsyncSession) -> ColumnElement[int]:
-    """When the hour or day begins in which a charge's request came: that moment is in the id, as 12 hexadecimal digits."""
-    place = "strpos" if on_postgresql(session) else "instr"
-    digits = (f"CAST({place}('0123456789abcdef', substr(charge.id, {5 + index}, 1)) - 1 AS BIGINT)" for index in range(12))
-    came_ms = " + ".join(f"{digit} * {16 ** (11 - index)}" for index, digit in enumerate(digits))
-    return literal_column(f"({came_ms}) / {length_ms} * {length_ms}", BigInteger())

@@ -11,7 +11,10 @@ from penstock.catalog.prices import RATES, Band, Price
 
 
 class Jump(NamedTuple):
-    """The first rate that jumps: its name, the service tier, the context length above which it holds, and dollars before and after."""
+    """The first rate that jumps: its name, the service tier, the context length above which it holds, and dollars before and after.
+
+    Where a price has only a more general rate for what this one is for, that is meant.
+    """
 
     rate: str
     tier: str
@@ -31,11 +34,11 @@ def find_jump(before: Price, after: Price, factor: int) -> Jump | None:
     what it is charged at there.
     """
     for tier, above, old, new in _pairs(before, after):
-        for component, old_rate, new_rate, old_name, new_name in zip(RATES, old.rates, new.rates, old.names, new.names, strict=True):
+        for component, old_rate, new_rate in zip(RATES, old.rates, new.rates, strict=True):
             was, will = Fraction(old_rate, before.per), Fraction(new_rate, after.per)
             if was == will or (was and will and was <= will * factor and will <= was * factor):
                 continue
-            name = new_name or old_name or RATES[component][0]
+            name = RATES[component][0]
             return Jump(name, tier, above, as_dollars(was, name), as_dollars(will, name))
     return None
 

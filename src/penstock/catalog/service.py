@@ -62,9 +62,9 @@ class Report(NamedTuple):
 class Prices:
     """The operator's prices in one database. Methods raise PenstockError and DatabaseAway."""
 
-    def __init__(self, database: Database, trail: Trail, now_ms: Callable[[], int] = clock.now_ms, *, jump_factor: int = 4) -> None:
+    def __init__(self, database: Database, now_ms: Callable[[], int] = clock.now_ms, *, jump_factor: int = 4) -> None:
         self._database = database
-        self._trail = trail
+        self._trail = Trail(database, now_ms)
         self._now_ms = now_ms
         self._jump_factor = jump_factor
         self._known: Snapshot = EMPTY

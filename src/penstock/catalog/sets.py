@@ -157,7 +157,7 @@ def _texts(steps: Any) -> list[str]:
 
 
 def _rates_of(name: str, entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rates by service tier: what a tier does not have is that of the standard one."""
+    """The rates by service tier: what a tier does not have is that of the standard one. A step that begins nowhere is none."""
     steps: dict[str, dict[str, dict[int, str]]] = {STANDARD: {}}
 
     def add(tier: str, rate: str, above: int, value: Any, times: int) -> None:
@@ -175,8 +175,8 @@ def _rates_of(name: str, entry: dict[str, Any]) -> dict[str, dict[str, Any]]:
     searches = entry.get(_SEARCHES)
     if isinstance(searches, dict) and _USUAL_SEARCH in searches:
         add(STANDARD, "web_searches_kcount", 0, searches[_USUAL_SEARCH], 1000)
-    whole = {rate: above for rate, above in steps[STANDARD].items() if 0 in above}
-    return {tier: {rate: _written(above) for rate, above in {**whole, **rates}.items() if 0 in above} for tier, rates in steps.items()}
+    complete = {tier: {rate: above for rate, above in rates.items() if 0 in above} for tier, rates in steps.items()}
+    return {tier: {rate: _written(above) for rate, above in (complete[STANDARD] | rates).items()} for tier, rates in complete.items()}
 
 
 def _written(above: Mapping[int, str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
@@ -153,13 +153,10 @@ async def load_snapshot(session: AsyncSession, jump_factor: int, before: Snapsho
     owns = {row.id: before.owns.get(row.id) or read_override(row) for row in live}
     in_force = await session.execute(select(PriceInForce.provider, PriceInForce.model, PriceInForce.version, PriceInForce.pending_version))
     multipliers = {row.model.lower(): row.multiplier_micro for row in await session.scalars(select(Multiplier))}
-    named: dict[str, list[Own]] = {}
-    globs: list[Own] = []
-    for own in sorted(owns.values(), key=weight, reverse=True):
-        (globs if is_glob(own.model) else named.setdefault(own.model, [])).append(own)
+    named, globs = sorted_by_weight(owns.values())
     return Snapshot(
-        named={name: tuple(several) for name, several in named.items()},
-        globs=tuple(globs),
+        named=named,
+        globs=globs,
         owns=owns,
         multipliers={name: micro for name, micro in multipliers.items() if not is_glob(name)},
         multiplier_globs=tuple(sorted(((name, micro) for name, micro in multipliers.items() if is_glob(name)), key=_length, reverse=True)),
@@ -189,6 +186,15 @@ def read_override(row: PriceOverride) -> Own:
     else:
         price = build_price(f"{OWN} {name} {row.id}", read_cards(row.card or {}), row.effective_at_ms)
     return Own(row.id, row.provider, row.model.lower(), row.effective_at_ms, price, row.output_cap)
+
+
+def sorted_by_weight(owns: Iterable[Own]) -> tuple[dict[str, tuple[Own, ...]], tuple[Own, ...]]:
+    """Overrides by the name that they have, and those that have a glob, the heaviest first."""
+    named: dict[str, list[Own]] = {}
+    globs: list[Own] = []
+    for own in sorted(owns, key=weight, reverse=True):
+        (globs if is_glob(own.model) else named.setdefault(own.model, [])).append(own)
+    return {name: tuple(several) for name, several in named.items()}, tuple(globs)
 
 
 def is_glob(name: str) -> bool:

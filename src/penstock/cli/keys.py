@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 NONE = "none"
 """What takes a restriction away."""
+_WITHOUT = {"models": "all", "wires": "all", "networks": "all", "expires_at": "never"}
+"""What is said where there is no restriction."""
 key = typer.Typer(help="Keys: what programs show to be let in.", no_args_is_help=True)
 
 Ref = Annotated[str, typer.Argument(metavar="NAME|ID", show_default=False)]
@@ -80,9 +82,7 @@ def list_(
     if as_json:
         show_json(rows)
         return
-    shown = [
-        {**row, "account": row["account_id"], "models": row["models"] or "all", "expires_at": row["expires_at"] or "never"} for row in rows
-    ]
+    shown = [{**row, "account": row["account_id"], **{name: row[name] or word for name, word in _WITHOUT.items()}} for row in rows]
     several = len({row["account_id"] for row in rows}) > 1
     table(shown, ("name", "id", *(["account"] if several else []), "key", "state", "models", "record", "created_at", "expires_at"))
 
@@ -94,12 +94,19 @@ def show(ref: Ref, account: Owner = None, as_json: AsJson = False, data: Data = 
     if as_json:
         show_json(facts)
         return
-    limits = {name: value for name, value in facts.pop("limits").items() if value is not None}
-    if set(limits) == {"window"}:
-        limits = {}
-    caps = {f"{name.removesuffix('_nano')} cap": f"{dollars(value)} dollars" for name, value in limits.items() if name.endswith("_nano")}
-    rest = {name: value for name, value in limits.items() if not name.endswith("_nano")}
-    table([{"fact": name.removesuffix("_at"), "value": value} for name, value in (facts | caps | rest).items()], ("fact", "value"))
+    limits = facts.pop("limits")
+    if all(value is None for name, value in limits.items() if name != "window"):
+        del limits["window"]
+    shown = {
+        **{name.removesuffix("_at"): _WITHOUT.get(name) if value is None else value for name, value in facts.items()},
+        **{
+            f"{name[:-5]} cap": f"{dollars(value)} dollars"
+            for name, value in limits.items()
+            if name.endswith("_nano") and value is not None
+        },
+        **{name: value for name, value in limits.items() if not name.endswith("_nano") and value is not None},
+    }
+    table([{"what": name, "value": value} for name, value in shown.items()], ("what", "value"))
 
 
 @key.command()
@@ -131,6 +138,8 @@ def change(
     kind = None if management is None else "management" if management else "key"
     others = {"name": name, "record": record, "kind": kind}
     given = _terms(models, wires, networks, expires, limits) | {field: value for field, value in others.items() if value is not None}
+    if not given:
+        raise typer.BadParameter("Say what is to be changed; --help lists what can be.")
     _say(_with_keys(data, config, account, lambda keys, by: keys.change(ref, **given, **by)), "changed")
 
 
@@ -156,8 +165,7 @@ def rotate(
     config: Config = None,
 ) -> None:
     """Replace the secret of a key and print the new one, this once."""
-    grace_s, expires_at_ms = span_s(grace), moment_ms(expires)
-    terms = {"grace_s": grace_s, "expires_at_ms": expires_at_ms}
+    terms: dict[str, Any] = {"grace_s": span_s(grace), "expires_at_ms": moment_ms(expires)}
     _show(_with_keys(data, config, account, lambda keys, by: keys.rotate(ref, **terms, **by)), "rotated")
 
 

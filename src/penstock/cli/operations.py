@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import penstock
-from penstock.cli.frame import REFUSED, AsJson, Config, Data, in_words, settings_of, show_json, stop, with_database
+from penstock.cli.frame import REFUSED, AsJson, Config, Data, in_words, settings_of, show_json, stop, table, with_database
 
 if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+    from penstock.infra.backup import Contents
     from penstock.infra.database import Database
 
 operations = typer.Typer()
@@ -82,6 +87,75 @@ def migrate(data: Data = None, config: Config = None) -> None:
 
 
 @operations.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    records: Annotated[bool, typer.Option("--records", help="Put the bodies of records in it as well.")] = False,
+    as_json: AsJson = False,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Write everything in the database to a new file, as it is at one moment, while the gateway goes on."""
+
+    async def run(database: Database) -> Contents:
+        from penstock.infra.backup import Objects, back_up
+
+        store = _store(data, config)
+        return await back_up(database, file, Objects(store, "record_segment", "path") if records else None)
+
+    made = _told(lambda: with_database(data, config, run, migrated=False))
+    _show(made, as_json=as_json)
+    left_out = f"; {made.missing} files of records were not there" if made.missing else ""
+    typer.echo(f"{file} has {sum(made.rows.values())} rows and {made.objects} files of records{left_out}", err=True)
+
+
+@operations.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    as_json: AsJson = False,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Fill an empty database with a backup, on SQLite or on PostgreSQL, wherever it was made."""
+
+    async def run(database: Database) -> Contents:
+        from penstock.infra import backup
+
+        return await backup.restore(database, file, _store(data, config))
+
+    restored = _told(lambda: with_database(data, config, run, migrated=False))
+    _show(restored, as_json=as_json)
+    origin = f"made by Penstock {restored.version} on {restored.engine} at {restored.made_at}"
+    typer.echo(f"restored {sum(restored.rows.values())} rows and {restored.objects} files of records, {origin}", err=True)
+
+
+@operations.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"penstock {penstock.__version__}")
+
+
+def _store(data: Path | None, config: Path | None) -> ObjectStore:
+    from penstock.records.segments import open_store
+
+    return open_store(settings_of(data=data, config=config).data)
+
+
+def _told(act: Callable[[], Contents]) -> Contents:
+    """What `act` returns; what is wrong with a file or its place ends the program with a line."""
+    from penstock.infra.archive import DamagedError
+    from penstock.infra.backup import BackupError
+    from penstock.infra.schema import NotEmptyError
+
+    try:
+        return act()
+    except (BackupError, DamagedError, NotEmptyError) as refused:
+        stop([str(refused)])
+
+
+def _show(contents: Contents, *, as_json: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        show_json(asdict(contents))
+    else:
+        table([{"table": name, "rows": rows} for name, rows in sorted(contents.rows.items()) if rows], ("table", "rows"))

@@ -210,10 +210,9 @@ def _with_prices(data: Path | None, config: Path | None, act: Callable[[Prices],
     jump_factor = settings_of(data=data, config=config).price_jump_factor
 
     async def run(database: Database) -> T:
-        from penstock.accounts.trail import Trail
         from penstock.catalog.service import Prices
 
-        return await act(Prices(database, Trail(database), jump_factor=jump_factor))
+        return await act(Prices(database, jump_factor=jump_factor))
 
     return with_database(data, config, run)
 

@@ -14,7 +14,7 @@ from penstock.accounts.api.asking import Who
 from penstock.accounts.identity import Identity
 from penstock.billing.ledger import Ledger
 from penstock.billing.membership import Memberships
-from penstock.billing.usage import KeyTotals, Usage
+from penstock.billing.usage import KeyTotals, Statistics
 from penstock.compat.envelope import PREFIX, REFUSALS, Envelope, RateLimit, fields, nano, ok, takes, units
 from penstock.keys.facts import masked
 from penstock.keys.models import Key
@@ -42,8 +42,8 @@ def _keys(request: Request) -> Keys:
     return cast(Keys, request.app.state.keys)
 
 
-def _usage(request: Request) -> Usage:
-    return cast(Usage, request.app.state.usage)
+def _usage(request: Request) -> Statistics:
+    return cast(Statistics, request.app.state.usage)
 
 
 def _ledger(request: Request) -> Ledger:
@@ -100,7 +100,7 @@ async def update(request: Request, who: Who, keys: Service, per_dollar: PerDolla
 
 
 @routes.post("/get-api-tokens", operation_id="platform_get_api_tokens", response_model=Envelope)
-async def list_(who: Who, keys: Service, usage: Annotated[Usage, Depends(_usage)], per_dollar: PerDollar) -> Response:
+async def list_(who: Who, keys: Service, usage: Annotated[Statistics, Depends(_usage)], per_dollar: PerDollar) -> Response:
     """All keys of the account, oldest first."""
     _PACES["list"].take(_of(who))
     found = await keys.list(who.account_id)

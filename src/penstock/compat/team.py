@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from penstock.accounts.models import OPERATOR
 from penstock.billing.selection import Selection, Span
-from penstock.billing.usage import KeyTotals, Sums, Usage
+from penstock.billing.usage import KeyTotals, Statistics, Sums
 from penstock.compat.admission import bearer_of, is_prefetch, same_secret, shows_secret
 from penstock.keys.facts import state
 from penstock.keys.models import Key
@@ -91,7 +91,7 @@ async def _of_self(request: Request, keys: Keys) -> str | dict[str, Any]:
 
 async def _usage(request: Request, members: Sequence[Key]) -> list[dict[str, Any]]:
     """What members have used since they were made, or in the last `?days=`."""
-    usage = cast(Usage, request.app.state.usage)
+    usage = cast(Statistics, request.app.state.usage)
     totals = await usage.of_keys([member.id for member in members])
     since_ms = _days_ms(request)
     if since_ms is not None:

@@ -83,7 +83,7 @@ async def back_up(database: Database, path: Path, objects: Objects | None = None
 
 
 async def _add_table(made: Archive, connection: AsyncConnection, table: Table) -> int:
-    made.add({"table": str(table.name), "columns": [str(name) for name in table.columns.keys()]})
+    made.add({"table": str(table.name), "columns": [str(column.name) for column in table.columns]})
     count = 0
     rows = await connection.stream(select(table).order_by(*table.primary_key), execution_options={"yield_per": ROWS})
     async for some in rows.partitions():

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import URL, BigInteger, Connection, LargeBinary, MetaData, Text, event, exc, make_url
+from sqlalchemy import URL, BigInteger, ColumnElement, Connection, LargeBinary, MetaData, Text, event, exc, literal_column, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -91,6 +91,13 @@ class Database:
             raise DatabaseAway(str(failure.orig)) from failure
         except AWAY as failure:
             raise DatabaseAway(str(failure) or type(failure).__name__) from failure
+
+    @property
+    def now_ms(self) -> ColumnElement[int]:
+        """The database's own clock, in milliseconds, to be used in statements: the only clock that all nodes share."""
+        if self.path is None:
+            return literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", BigInteger)
+        return literal_column("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", BigInteger)
 
     @asynccontextmanager
     async def patient(self) -> AsyncIterator[Database]:

@@ -7,6 +7,7 @@ import logging
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -112,13 +113,20 @@ class SmtpMail:
             message = _message(letter, self._sender)
         except ValueError as wrong:
             raise MailError(str(wrong)) from wrong
+        await self._visit(lambda connection: connection.send_message(message))
+
+    async def knock(self) -> None:
+        """Connect and log in as for a letter, without one. Raises MailError."""
+        await self._visit(lambda connection: connection.noop())
+
+    async def _visit(self, errand: Callable[[smtplib.SMTP], object]) -> None:
         async with self._turns:
             try:
-                await asyncio.to_thread(self._deliver, message)
+                await asyncio.to_thread(self._go, errand)
             except (smtplib.SMTPException, OSError) as failure:
                 raise MailError(_why(failure)) from failure
 
-    def _deliver(self, message: EmailMessage) -> None:
+    def _go(self, errand: Callable[[smtplib.SMTP], object]) -> None:
         server = self._server
         if server.tls == "on":
             connection: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=self._timeout_s, context=self._context())
@@ -129,7 +137,7 @@ class SmtpMail:
                 connection.starttls(context=self._context())
             if server.user:
                 connection.login(server.user, server.password)
-            connection.send_message(message)
+            errand(connection)
 
     def _context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._ca_file)

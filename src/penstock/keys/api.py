@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from penstock.accounts.api.asking import On, Paging, Who
 from penstock.accounts.api.errors import refusals
-from penstock.billing.usage import KeyTotals, Usage
+from penstock.billing.usage import KeyTotals, Statistics
 from penstock.keys.facts import facts
 from penstock.keys.models import Key
 from penstock.keys.service import GRACE_LIMIT_S, Keys, Made, Wanted
@@ -141,12 +141,12 @@ def _keys(request: Request) -> Keys:
     return cast(Keys, request.app.state.keys)
 
 
-def _usage(request: Request) -> Usage:
-    return cast(Usage, request.app.state.usage)
+def _usage(request: Request) -> Statistics:
+    return cast(Statistics, request.app.state.usage)
 
 
 Service = Annotated[Keys, Depends(_keys)]
-Used = Annotated[Usage, Depends(_usage)]
+Used = Annotated[Statistics, Depends(_usage)]
 AccountId = Annotated[str | None, Query(max_length=100, description="For administrators: whose it must be. Default: anybody's.")]
 
 
@@ -237,7 +237,7 @@ def _given(body: KeyGiven | KeyChanged | Rotation) -> Any:
     return cast(Changes, given)
 
 
-async def _answer(key: Key, used: Usage) -> KeyShown:
+async def _answer(key: Key, used: Statistics) -> KeyShown:
     return _shown(key, await used.of_keys([key.id]))
 
 

@@ -6,18 +6,18 @@ and in number; over a bound the provider is left after all and the charge is an 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from penstock.kit.errors import PenstockError
-from penstock.kit.walker import Signal
+from penstock.relay.call import splice
 from penstock.relay.exchange import ClientGone, Exchange, Interruption, Stopping
+from penstock.relay.guard import guard_of
 from penstock.relay.outcome import CLIENT_GONE
 from penstock.upstream.client.connection import UpstreamError
 
 if TYPE_CHECKING:
-    from penstock.relay.call import Answer
+    from penstock.billing.door import Funds
     from penstock.relay.plane import Plane
     from penstock.upstream.client.connection import Receiver
 
@@ -26,7 +26,7 @@ class Drain:
     """One answer that is read without its client. It stands between the connection and the splice, and counts."""
 
     def __init__(self, exchange: Exchange, plane: Plane) -> None:
-        self._exchange = exchange
+        self.exchange = exchange
         self.receiver: Receiver | None = None
         self._left = plane.settings.drain_limit
         self._until_tick = plane.pulse.tick + plane.pulse.ticks(plane.settings.drain_s)
@@ -68,20 +68,19 @@ class Drain:
         self._give_up(Stopping())
 
     def _give_up(self, why: Interruption) -> None:
-        if self._exchange.walker is not None:
-            self._exchange.walker.interrupt(why)
+        if self.exchange.walker is not None:
+            self.exchange.walker.interrupt(why)
 
 
-async def drained(why: Interruption, answer: Answer, exchange: Exchange, plane: Plane, begin: Callable[[], Signal]) -> bool:
-    """After an exchange was interrupted: read its answer to the end, if its channel is set to; whether that end was reached.
-
-    `begin` connects an answer whose head had not come, as the walk would have done.
-    """
-    if why.outcome != CLIENT_GONE or answer.channel.on_disconnect != "drain" or answer.connection is None or exchange.upgrade:
+async def drained(why: Interruption, exchange: Exchange, funds: Funds, record_limit: int, plane: Plane) -> bool:
+    """After an exchange was interrupted: read its answer to the end, if its channel is set to; whether that end was reached."""
+    running = exchange.running
+    if why.outcome != CLIENT_GONE or running is None or exchange.upgrade or len(plane.drains) >= plane.settings.drains:
         return False
-    if len(plane.drains) >= plane.settings.drains or (exchange.upload is not None and not exchange.upload.done):
-        return False
+    answer = running.answer
     connection = answer.connection
+    if answer.channel.on_disconnect != "drain" or connection is None or (exchange.upload is not None and not exchange.upload.done):
+        return False
     drain = Drain(exchange, plane)
     plane.drains.add(drain)
     try:
@@ -90,14 +89,13 @@ async def drained(why: Interruption, answer: Answer, exchange: Exchange, plane: 
                 return False
             answer.head = await connection.awaited
             answer.head_ns = perf_counter_ns()
-            begin()
-        splice = answer.splice
-        if splice is None:
+            splice(answer, running.ask, exchange, record_limit, guard_of(running, funds, plane))
+        if answer.splice is None:
             return False
         drain.receiver = connection.redirect(drain)
-        splice.leave()
-        if not splice.ended.done:
-            await splice.ended
+        answer.splice.leave()
+        if not answer.splice.ended.done:
+            await answer.splice.ended
     except (Interruption, UpstreamError, PenstockError):
         return False
     finally:

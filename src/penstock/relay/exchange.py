@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
@@ -131,12 +132,12 @@ class Exchange:
         self.close = True
         self.finish()
 
-    def refuse(self, error: PenstockError) -> None:
-        """Answer with an error in the caller's dialect. Once an answer has begun, only its end can be cut."""
+    def refuse(self, error: PenstockError, more: Iterable[bytes] = ()) -> None:
+        """Answer with an error in the caller's dialect, and `more` header lines. Once an answer has begun, only its end can be cut."""
         if self.started:
             self.cut()
             return
-        lines = [b"content-type: application/json\r\n"]
+        lines = [b"content-type: application/json\r\n", *more]
         if error.retry_after_s is not None:
             lines.append(b"retry-after: %d\r\n" % error.retry_after_s)
         if self.dialect.name == "anthropic":

@@ -19,10 +19,10 @@ from penstock.catalog.door import Price
 from penstock.kit.errors import PenstockError
 from penstock.kit.tasks import spawn
 from penstock.upstream.usage import Usage
-from penstock.upstream.wires.wire import Ask
 
 if TYPE_CHECKING:
     from penstock.relay.plane import Plane
+    from penstock.relay.running import Running
 
 NEVER = 1 << 62
 """A room that no stream fills."""
@@ -112,8 +112,11 @@ class Guard:
             then()
 
 
-def guard_of(price: Price | None, hold: Hold, funds: Funds, ask: Ask, plane: Plane) -> Guard | None:
-    """The guard of a stream; None where there is nothing to be guarded: no stream, no price, no balance or cap."""
-    if not ask.stream or price is None or price.free or not funds.counted:
+def guard_of(running: Running, funds: Funds, plane: Plane) -> Guard | None:
+    """The guard of a stream that a channel has begun to answer; None where there is nothing to be guarded: no price, no balance, no cap."""
+    price, channel = running.price, running.answer.channel
+    if channel is not running.route.channels[0]:
+        price = running.route.price(channel, running.caller, plane)
+    if not running.ask.stream or price is None or price.free or not funds.counted:
         return None
-    return Guard(price, hold, ask.output_cap, partial(plane.treasury.replenish, funds))
+    return Guard(price, running.hold, running.ask.output_cap, partial(plane.treasury.replenish, funds))

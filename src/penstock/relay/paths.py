@@ -13,7 +13,7 @@ from penstock.upstream.wires.wire import Wire
 ROOTS = frozenset(
     (
         "assistants", "audio", "batches", "chat", "complete", "completions", "containers", "conversations", "edits", "embeddings",
-        "engines", "evals", "files", "fine_tuning", "images", "messages", "models", "moderations", "organizations", "realtime",
+        "engines", "estimate", "evals", "files", "fine_tuning", "images", "messages", "models", "moderations", "organizations", "realtime",
         "responses", "threads", "uploads", "vector_stores", "videos",
     )
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.billing.door import Books, Holds, Treasury
 from penstock.catalog.door import Catalog
@@ -71,6 +72,8 @@ class Plane:
     """How many channels are tried at most."""
     connections: set[Edge] = field(default_factory=set)
     """The clients' connections, as uvicorn keeps them."""
+    balance: Callable[[str], Coroutine[Any, Any, int]] | None = None
+    """What an account has, paid and free, in nano-dollars, as the database says."""
     drains: set[Drain] = field(default_factory=set)
     """Answers that are read on although their clients have left."""
 

@@ -36,8 +36,8 @@ def running_charges(plane: Plane) -> list[Charge]:
     """The charges that long requests would be if they ended now, flagged as interrupted and estimated."""
     began_before_ns = perf_counter_ns() - LONG_NS
     charges = []
-    for connection in plane.connections:
-        exchange = getattr(connection, "active", None)
+    exchanges = [getattr(connection, "active", None) for connection in plane.connections]
+    for exchange in [*exchanges, *(drain.exchange for drain in plane.drains)]:
         if exchange is None or exchange.running is None or exchange.began_ns > began_before_ns:
             continue
         caller, route, answer, ask, price, hold = exchange.running

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from penstock.kit.walker import Walker
+from penstock.relay.estimate import ESTIMATE_PATH, answer_estimate
 from penstock.relay.exchange import Exchange
 from penstock.relay.preflight import answer_preflight
 from penstock.relay.walk import ended, walk
@@ -54,7 +55,8 @@ class Turns:
         if exchange.target.method == b"OPTIONS":
             answer_preflight(exchange)
             return
-        exchange.walker = walker = Walker(walk(exchange, self.plane), lambda error: ended(exchange, self.plane, error))
+        steps = answer_estimate if exchange.target.path == ESTIMATE_PATH else walk
+        exchange.walker = walker = Walker(steps(exchange, self.plane), lambda error: ended(exchange, self.plane, error))
         walker.start()
 
     def finished(self, exchange: Exchange) -> None:

@@ -18,9 +18,12 @@ from penstock.kit.walker import Signal
 from penstock.relay.admit import find_caller, funds_of, look_up
 from penstock.relay.bodies import read_held, read_upload
 from penstock.relay.call import Answer, call, splice
+from penstock.relay.drain import drained
 from penstock.relay.exchange import Exchange, Interruption, stopping
 from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
+from penstock.relay.guard import guard_of
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
+from penstock.relay.permit import permit
 from penstock.relay.route import choose, estimate
 from penstock.relay.running import Running
 from penstock.relay.tunnel import refuse_upgrade
@@ -39,6 +42,8 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     if exchange.upgrade:
         refuse_upgrade(exchange)  # 426
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
+    if caller.wires is not None or caller.networks is not None:
+        permit(caller, exchange, plane)  # 403
     record_limit = plane.record_limit if plane.records_all or caller.record else 0
     ask = (
         read_held(exchange, plane)
@@ -54,14 +59,16 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     if funds.counted and not funds.covers(nano, tokens, exchange.body_ns):
         await plane.treasury.reserve(funds, nano, tokens)  # 402 429 503
     with holding(plane.holds, funds, nano, tokens) as hold:
-        exchange.running = Running(caller, route, answer, ask, price, hold)
+        running = exchange.running = Running(caller, route, answer, ask, price, hold)
         try:
             await call(route, ask, exchange, plane, answer)  # 502 503 504
-            whole = splice(answer, ask, exchange, record_limit)
+            guard = guard_of(running, funds, plane) if ask.stream and funds.counted else None
+            whole = splice(answer, ask, exchange, record_limit, guard)
             outcome: str = whole.value if whole.done else await whole
         except Interruption as why:  # the client has left, or we stop
-            answer.give_up()
             outcome = why.outcome
+            if not await drained(why, exchange, funds, record_limit, plane):
+                answer.give_up()
             if not answer.sent_ns:
                 raise
         ended_ns = perf_counter_ns()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.upstream.wires.estimate import Estimate, input_tokens, plain
+from penstock.upstream.wires.estimate import MEDIA_STRING, Estimate, event_size, input_tokens, plain
 
 
 def test_input_is_four_bytes_to_a_token(ask):
@@ -15,6 +17,21 @@ def test_plain_answers(ask):
     assert plain(ask(), 0).output_tokens == 0
     assert plain(ask(), 50).output_tokens == 1
     assert plain(ask(), 4400).output_tokens == 1000
+
+
+PROSE = "Of all the things that could be said, this was not the one he had in mind. " * 20
+
+
+@pytest.mark.parametrize("text", [PROSE, "世界" * 600, json.dumps("世界" * 600)[1:-1], "x" * (MEDIA_STRING - 1), ""])
+def test_text_is_measured_as_it_is(text):
+    event = f'data: {{"delta":{{"content":"{text}"}}}}\n\n'.encode()
+    assert event_size(event) == len(event)
+
+
+@pytest.mark.parametrize("size", [MEDIA_STRING, 50_000, 3_000_000])
+def test_base64_counts_as_a_64th(size):
+    around = len(b'data: {"audio":{"data":""}}\n\n')
+    assert event_size(b'data: {"audio":{"data":"%b"}}\n\n' % (b"QUJD" * (size // 4))) == around + size // 64
 
 
 def test_nothing_is_nothing():

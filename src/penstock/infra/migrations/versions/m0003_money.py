@@ -92,6 +92,12 @@ def _workers() -> None:
         sa.Column("running", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_worker"),
     )  # fmt: skip
+    op.create_table(
+        "interrupted",
+        _text("charge_id"),
+        sa.Column("draws", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("charge_id", name="pk_interrupted"),
+    )
     op.create_table("recall", _text("purse_id"), _int("asked_at_ms"), sa.PrimaryKeyConstraint("purse_id", name="pk_recall"))
     op.create_table(
         "job",

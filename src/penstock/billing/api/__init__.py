@@ -1,0 +1,1 @@
+"""The control API of billing: balances and what moves them, redemption codes, membership, the bill."""

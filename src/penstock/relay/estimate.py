@@ -1,0 +1,165 @@
+"""Estimate: what a request would cost at most and whether it would be let through, without making it. `POST /v1/estimate`.
+
+It takes the body of the real call and goes the same steps up to the hold, which it does not take.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from penstock.infra.database import DatabaseAway
+from penstock.kit.errors import PenstockError
+from penstock.kit.tasks import spawn
+from penstock.relay.admit import find_caller, funds_of, look_up
+from penstock.relay.bodies import read_held, read_upload
+from penstock.relay.forms import is_multipart, is_urlencoded
+from penstock.relay.outcome import COMPLETE
+from penstock.relay.paths import Target, find_target
+from penstock.relay.permit import permit
+from penstock.relay.route import Route, choose, estimate
+from penstock.upstream.usage import Usage
+
+if TYPE_CHECKING:
+    from penstock.keys.door import Caller
+    from penstock.relay.exchange import Exchange
+    from penstock.relay.plane import Plane
+    from penstock.upstream.wires.wire import Ask
+
+ESTIMATE_PATH = "/v1/estimate"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+
+
+class _Shape(msgspec.Struct, gc=False):
+    """The fields that tell the requests of different paths from each other."""
+
+    model: Any = None
+    messages: msgspec.Raw | None = None
+    input: msgspec.Raw | None = None
+    prompt: msgspec.Raw | None = None
+    voice: msgspec.Raw | None = None
+    dimensions: msgspec.Raw | None = None
+    encoding_format: msgspec.Raw | None = None
+    size: msgspec.Raw | None = None
+    quality: msgspec.Raw | None = None
+    max_tokens_to_sample: msgspec.Raw | None = None
+
+
+_SHAPE = msgspec.json.Decoder(_Shape)
+
+
+async def answer_estimate(exchange: Exchange, plane: Plane) -> None:
+    """Answer one exchange. Raises PenstockError for what is wrong with the question itself: no key, no model, no JSON."""
+    if exchange.target.method != b"POST":
+        refusal = PenstockError("method_not_allowed", f"{ESTIMATE_PATH} takes a POST with the body of the call that is meant.")
+        plane.metrics.refused(refusal.code)
+        exchange.refuse(refusal, [b"allow: POST\r\n"])
+        return
+    caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
+    ask = await _read(exchange, plane)  # 400 404 413
+    found: dict[str, Any] = {"object": "estimate", "path": exchange.target.path, "model": ask.model}
+    error: PenstockError | None = None
+    try:
+        permit(caller, exchange, plane)  # 403
+        route = choose(caller, ask, exchange, plane)  # 402 403 404 503
+        found |= _cost(route, caller, ask, plane)
+        await _cover(route, caller, ask, plane)  # 402 429 503
+    except PenstockError as refused:
+        if refused.code == "address_not_allowed":
+            raise  # who may not call from there is not told about the account either
+        error = refused
+    balance_nano = await _balance(caller, plane)
+    body = msgspec.json.encode(
+        dict.fromkeys(_COST) | found | {"balance_nano": balance_nano, "allowed": error is None, "refusal": _told(error)}
+    )
+    exchange.write(exchange.head(200, [b"content-type: application/json\r\n"], b"content-length: %d\r\n" % len(body)) + body)
+    plane.metrics.exchange_ended("estimate", 200, COMPLETE, 0, 0, None, 0)
+    exchange.finish()
+
+
+_COST = (
+    "object", "path", "model", "served_model", "provider", "channel", "price_version", "multiplier_micro", "input_tokens_estimated",
+    "output_cap", "lines", "at_most_nano",
+)  # fmt: skip
+
+
+def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any]:
+    """The channel that would be asked first, and what the hold would be, line by line."""
+    channel = route.channels[0]
+    price = route.price(channel, caller, plane)
+    nano, tokens = estimate(price, ask, route, plane)
+    cap = ask.output_cap if ask.output_cap is not None else plane.catalog.output_cap(channel.provider.name, route.served or "")
+    usage = Usage(input_tokens=tokens - cap, output_tokens=cap, calls=0)
+    return {
+        "served_model": route.served,
+        "provider": channel.provider.name,
+        "channel": channel.name,
+        "price_version": price.version if price is not None else None,
+        "multiplier_micro": price.multiplier_micro if price is not None else caller.multiplier_micro,
+        "input_tokens_estimated": tokens - cap,
+        "output_cap": cap,
+        "lines": msgspec.to_builtins(price.lines(usage)) if price is not None else [],
+        "at_most_nano": nano,
+    }
+
+
+async def _cover(route: Route, caller: Caller, ask: Ask, plane: Plane) -> None:
+    """Raise what the walk would raise for want of funds. What this takes on lease for that is not held, and goes back when idle."""
+    funds = funds_of(caller, plane)
+    nano, tokens = estimate(route.price(route.channels[0], caller, plane), ask, route, plane)
+    if funds.counted and not funds.covers(nano, tokens, perf_counter_ns()):
+        await plane.treasury.reserve(funds, nano, tokens)
+
+
+def _told(error: PenstockError | None) -> dict[str, Any] | None:
+    return {name: getattr(error, name) for name in ("status", "code", "message", "param")} if error is not None else None
+
+
+async def _balance(caller: Caller, plane: Plane) -> int | None:
+    """What the account has, paid and free; None where no balance is kept, or it cannot be read now."""
+    if not caller.prepaid or caller.account_id is None or plane.balance is None:
+        return None
+    try:
+        balance: int = await spawn(plane.balance(caller.account_id), name="balance", awaited=True)
+    except DatabaseAway:
+        return None
+    return balance
+
+
+async def _read(exchange: Exchange, plane: Plane) -> Ask:
+    """The facts of the call that is meant. From here on the exchange looks like that call."""
+    meant = parse_qs(exchange.target.query.decode("ascii")).get("path")
+    kind, upload = exchange.sifted.content_type, exchange.upload
+    form = upload is not None and (is_multipart(kind) or is_urlencoded(kind))
+    if upload is not None and not form:
+        upload.invite()
+        exchange.body, exchange.upload = await upload.whole(), None
+    path = meant[-1] if meant else ("/v1/audio/transcriptions" if form else _path(exchange))
+    target = find_target(b"POST", path.encode("ascii", "replace"))
+    if target.wire is None or target.refused:
+        raise PenstockError("not_found", f"There is no call {path!r} to be estimated.", param="path")
+    exchange.target, exchange.wire = Target(b"POST", target.path, b"", target.wire), target.wire
+    return await read_upload(exchange, plane, 0, whole=True) if exchange.upload is not None else read_held(exchange, plane)
+
+
+def _path(exchange: Exchange) -> str:
+    """What a body without a path is probably for; a body that cannot be read is refused by whoever reads it next."""
+    try:
+        shape = _SHAPE.decode(exchange.body or b"")
+    except (msgspec.MsgspecError, RecursionError):
+        shape = _Shape()
+    if shape.max_tokens_to_sample is not None:
+        return "/v1/complete"
+    if shape.messages is not None:
+        return MESSAGES if exchange.is_anthropic else CHAT
+    if shape.voice is not None:
+        return "/v1/audio/speech"
+    if shape.input is not None:
+        vectors = shape.dimensions or shape.encoding_format or (isinstance(shape.model, str) and "embed" in shape.model)
+        return "/v1/embeddings" if vectors else RESPONSES
+    if shape.prompt is not None:
+        return "/v1/images/generations" if shape.size or shape.quality else "/v1/completions"
+    return MESSAGES if exchange.is_anthropic else CHAT
