@@ -25,9 +25,11 @@ from penstock.billing.treasury import Sizes
 from penstock.catalog.channels import channels_from
 from penstock.catalog.door import Catalog
 from penstock.compat import operations, team, worker
+from penstock.control import Control
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
+from penstock.jobs import Jobs
 from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
 from penstock.kit.pulse import Pulse
@@ -83,6 +85,8 @@ class Parts:
             rewrites=settings.rewrites,
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
+        self.control = Control(settings, self.database, self.plane.catalog, self.keys)
+        self.jobs = Jobs(self.database, self.control.jobs())
         self.feed.follow(recalls.REVISION, self._recalled)
         self.tally = Tally(self.plane.metrics, settings.data / "run")
 
@@ -106,6 +110,9 @@ class Parts:
                 stack.push_async_callback(plane.keys.stop)
             await self.feed.start()
             stack.push_async_callback(self.feed.stop)
+            stack.push_async_callback(self.control.stop)
+            await self.jobs.start()
+            stack.push_async_callback(self.jobs.stop)
             demo_port = None
             if self.settings.demo:
                 provider = await demo.start("127.0.0.1", 0)
@@ -228,6 +235,7 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
 
     app = FastAPI(title="Penstock", version=penstock.__version__, lifespan=lifespan, redoc_url=None)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
+    parts.control.install(app)
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}
     app.include_router(operations.router(checks, parts.tally.page))
     app.include_router(worker.router(parts.recorder, parts.records, settings))

@@ -16,6 +16,7 @@ from penstock.accounts.api.gate import Gate
 from penstock.accounts.identity import CLI
 from penstock.accounts.models import Account
 from penstock.accounts.parts import Others, Parts
+from penstock.accounts.passwords import Passwords
 from penstock.accounts.service import Draft
 from penstock.infra.database import Database
 from penstock.infra.mail import open_mail
@@ -92,11 +93,11 @@ def settings(mail: MailServer) -> Settings:
 
 @pytest.fixture
 def new_parts(database: Database, clock: Clock) -> Callable[..., Parts]:
-    """Makes the services over the database of the test, or another opening of it."""
+    """Makes the services over the database of the test, or another opening of it. Hashes are cheap, to save time."""
 
     def make(settings: Settings, over: Database = database, others: Others = Others()) -> Parts:
         secret = settings.smtp_url.get_secret_value() if settings.smtp_url else None
-        return Parts(over, open_mail(secret, settings.mail_from), settings, others, clock)
+        return Parts(over, open_mail(secret, settings.mail_from), settings, others, clock, Passwords(memory_kib=64, passes=1))
 
     return make
 

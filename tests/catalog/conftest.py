@@ -40,9 +40,15 @@ def prices(database: Database, clock: Clock) -> Prices:
 
 
 @pytest.fixture
-async def other_prices(new_database_url: Callable[..., str], clock: Clock) -> AsyncIterator[Prices]:
+def other_url(new_database_url: Callable[..., str]) -> str:
+    """Another database."""
+    return new_database_url(migrated=True)
+
+
+@pytest.fixture
+async def other_prices(other_url: str, clock: Clock) -> AsyncIterator[Prices]:
     """The operator's prices in another database."""
-    opened = Database(new_database_url(migrated=True))
+    opened = Database(other_url)
     yield Prices(opened, clock.ms)
     await opened.close()
 

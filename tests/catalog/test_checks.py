@@ -11,8 +11,8 @@ from penstock.catalog.snapshot import EMPTY, Own, Snapshot, sorted_by_weight
 from penstock.kit.errors import PenstockError
 
 NOW_MS = 1_795_305_600_000  # 2026-11-22
-RATES = {"standard": {"input_mtok": "2.5", "cache_read_mtok": "1.25", "output_mtok": "10"}}
-FAR = {"standard": {"input_mtok": "250", "output_mtok": "10"}}
+RATES = {"standard": {"input_mtok": "2.5", "cache_read_mtok": "1.25", "output_mtok": "10", "web_searches_kcount": "10"}}
+FAR = {"standard": {"input_mtok": "250", "output_mtok": "10", "web_searches_kcount": "10"}}
 
 
 def snapshot(*rows: tuple[str, str, str | None]) -> Snapshot:
@@ -100,7 +100,7 @@ def test_a_glob_is_compared_with_all_that_it_replaces():
     assert jump(EMPTY, wish("openai", "gpt-4o*", "1000"))
     assert jump(EMPTY, wish("openai", "nonesuch-*", "1000")) is None
     assert jump(snapshot(("*", "own-*", "1")), wish("openai", "own-*", "9")), "the one it takes the place of"
-    assert jump(snapshot(("*", "gpt-4o-mini*", "9")), wish("openai", "gpt-*-mini-2024-07-18.ft-", "9"))
+    assert jump(snapshot(("*", "gpt-4o-mini*", "9")), wish("openai", "gpt-*-mini-2024-07-18.ft-", "90"))
     assert jump(snapshot(("openai", "tts-*", "15")), wish("openai", "tt*", "1000")) is None, "the longer glob stays in force"
     assert jump(snapshot(("openai", "tts-1", "900"), ("openai", "tts-1-hd", "900")), wish("openai", "tts-*", "1000")) is None
 

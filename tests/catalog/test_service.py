@@ -17,8 +17,8 @@ from penstock.catalog.snapshot import load_snapshot
 from penstock.kit.errors import PenstockError
 from penstock.kit.pages import Place, decode
 
-RATES = {"standard": {"input_mtok": "2.5", "cache_read_mtok": "1.25", "output_mtok": "10"}}
-FAR = {"standard": {"input_mtok": "250", "output_mtok": "10"}}
+RATES = {"standard": {"input_mtok": "2.5", "cache_read_mtok": "1.25", "output_mtok": "10", "web_searches_kcount": "10"}}
+FAR = {"standard": {"input_mtok": "250", "output_mtok": "10", "web_searches_kcount": "10"}}
 
 
 def wish(model: str, dollars: str = "1", **more) -> Wish:

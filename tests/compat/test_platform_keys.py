@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import httpx
@@ -14,8 +14,7 @@ from sqlalchemy import update
 from control_plane import ControlPlane
 from penstock.accounts.identity import CLI
 from penstock.accounts.trail import Trail
-from penstock.compat import platform_keys
-from penstock.compat.envelope import RateLimit
+from penstock.compat.platform_keys import router
 from penstock.infra.database import Database
 from penstock.keys.models import Key
 from penstock.kit import clock, tokens
@@ -24,15 +23,10 @@ ROOT = "/api/v1/user/admin"
 NEVER: dict[str, Any] = {"expired_at": "", "max_fee": "0"}
 
 
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are counted anew in every test; but for the test of that, as many as one likes are allowed."""
-    monkeypatch.setattr(platform_keys, "_PACES", {name: RateLimit(1000) for name in platform_keys._PACES})
-
-
 @pytest.fixture
 async def plane(database: Database) -> AsyncIterator[ControlPlane]:
-    async with ControlPlane(database, platform_keys.routes, display_units=100) as made:
+    unhurried = count(0, 10).__next__  # each call is made ten seconds after the one before
+    async with ControlPlane(database, router(unhurried), display_units=100) as made:
         yield made
 
 
@@ -380,25 +374,11 @@ async def test_what_is_done_is_in_the_trail(client: httpx.AsyncClient, plane: Co
     ],
 )
 @pytest.mark.parametrize("new_database_url", ["sqlite"], indirect=True)
-async def test_rates(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, calls: tuple[str, ...], per_s: int) -> None:
-    still = time.monotonic()
-    paces = {"create": 10, "update": 10, "list": 1, "delete": 50}
-    monkeypatch.setattr(platform_keys, "_PACES", {name: RateLimit(count, lambda: still) for name, count in paces.items()})
-    first, second = [plane.client((await plane.manager(await plane.account())).token) for _ in range(2)]
-    answers = [await first.post(f"{ROOT}/{calls[number % len(calls)]}") for number in range(per_s + 1)]
-    assert 429 not in {answer.status_code for answer in answers[:-1]}
-    assert (answers[-1].status_code, answers[-1].json()["errorType"]) == (429, "too_many_requests_error")
-    assert answers[-1].headers["retry-after"] == "1"
-    assert (await second.post(f"{ROOT}/{calls[0]}")).status_code != 429, "each key is counted by itself"
-
-
-def test_the_rates_that_are_documented() -> None:
-    """What the tests above put in place of the real ones is what the real ones are."""
-    from importlib import reload  # noqa: PLC0415
-
-    assert {name: pace._per_s for name, pace in reload(platform_keys)._PACES.items()} == {
-        "create": 10,
-        "update": 10,
-        "list": 1,
-        "delete": 50,
-    }
+async def test_rates(database: Database, calls: tuple[str, ...], per_s: int) -> None:
+    async with ControlPlane(database, router(lambda: 0.0)) as plane:
+        first, second = [plane.client((await plane.manager(await plane.account())).token) for _ in range(2)]
+        answers = [await first.post(f"{ROOT}/{calls[number % len(calls)]}") for number in range(per_s + 1)]
+        assert 429 not in {answer.status_code for answer in answers[:-1]}
+        assert (answers[-1].status_code, answers[-1].json()["errorType"]) == (429, "too_many_requests_error")
+        assert answers[-1].headers["retry-after"] == "1"
+        assert (await second.post(f"{ROOT}/{calls[0]}")).status_code != 429, "each key is counted by itself"

@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import APIRouter
+from sqlalchemy import insert
 
+from control_plane import ControlPlane
+from penstock.accounts.models import OPERATOR
 from penstock.compat.team import router
 from penstock.infra.database import Database
 from penstock.keys.door import KeyRing
-from penstock.keys.service import Keys
+from penstock.keys.models import Key
+from penstock.keys.service import KEYS_LIMIT, Keys
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 
@@ -27,15 +31,21 @@ def keys(database: Database) -> Keys:
 
 
 @pytest.fixture
-async def client(keys: Keys, new_client, new_settings) -> AsyncIterator[httpx.AsyncClient]:
+async def plane(database: Database, keys: Keys, new_settings) -> AsyncIterator[ControlPlane]:
     others = APIRouter()
 
     @others.get("/healthz")
     async def healthz() -> str:
         return "fine"
 
-    async with new_client(others, router(keys, new_settings(access_token=TOKEN))) as client:
-        yield client
+    async with ControlPlane(database, others, router(keys, new_settings(access_token=TOKEN))) as made:
+        yield made
+
+
+@pytest.fixture
+def client(plane: ControlPlane) -> httpx.AsyncClient:
+    """A client that shows nothing by itself."""
+    return plane.client()
 
 
 async def opens(database: Database, token: str) -> str | None:
@@ -202,6 +212,126 @@ async def test_other_routes_are_not_swallowed(client: httpx.AsyncClient) -> None
     schema = (await client.get("/openapi.json")).text
     assert TOKEN not in schema
     assert "register" not in schema
+
+
+@pytest.mark.parametrize("new_database_url", ["sqlite"], indirect=True)
+async def test_too_many_members(client: httpx.AsyncClient, database: Database) -> None:
+    facts = {"account_id": OPERATOR, "kind": "team", "prefix": "sk-cfw", "last_four": "abcd", "record": False, "created_at_ms": 0}
+    rows = [{**facts, "id": f"key_{number}", "name": str(number), "digest": b"%d" % number} for number in range(KEYS_LIMIT)]
+    async with database.session() as session:
+        await session.execute(insert(Key), rows)
+    await refused(client, f"/{TOKEN}/register/janlay", "Too many users")
+    assert KEY.fullmatch((await client.get(f"/{TOKEN}/register/7")).text)
+
+
+# a member's own
+
+
+def own(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token.strip()}"}
+
+
+async def test_a_member_resets_their_own_key(client: httpx.AsyncClient, database: Database, keys: Keys) -> None:
+    first = (await client.get(f"/{TOKEN}/register/janlay?days=7")).text
+    before = await keys.get("janlay")
+    answer = await client.post("/team/self/reset", headers=own(first))
+    assert (answer.status_code, is_text(answer), answer.headers["cache-control"]) == (200, True, "no-store")
+    assert KEY.fullmatch(answer.text)
+    assert await opens(database, first) is None
+    assert await opens(database, answer.text) == "janlay"
+    after = await keys.get("janlay")
+    assert (after.id, after.expires_at_ms) == (before.id, before.expires_at_ms)
+    await refused(client, "/team/self/reset", "Access forbidden", "POST", headers=own(first))
+    bare = await client.post("/team/self/reset/", headers={"authorization": answer.text.strip()})
+    assert bare.status_code == 403, "the path is exactly this one"
+    assert KEY.fullmatch((await client.post("/team/self/reset", headers={"authorization": answer.text.strip()})).text)
+
+
+async def test_of_resets_at_once_one_succeeds(client: httpx.AsyncClient, keys: Keys, database: Database) -> None:
+    token = (await client.get(f"/{TOKEN}/register/janlay")).text
+    answers = await asyncio.gather(*(client.post("/team/self/reset", headers=own(token)) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 403, 403, 403]
+    (new,) = [answer.text for answer in answers if answer.status_code == 200]
+    assert await opens(database, new) == "janlay"
+
+
+async def test_who_may_not_act_for_themselves(client: httpx.AsyncClient, keys: Keys) -> None:
+    operators = await keys.create("ops")
+    disabled = (await client.get(f"/{TOKEN}/register/disabled")).text
+    await keys.disable("disabled")
+    member = (await client.get(f"/{TOKEN}/register/janlay")).text
+    for token in (operators.token, disabled, TOKEN, "sk-cfw" + "a" * 45, "", "\xff"):
+        headers = {"authorization": b"Bearer " + token.strip().encode("latin-1")}
+        await refused(client, "/team/self/reset", "Access forbidden", "POST", headers=headers)
+        await refused(client, "/team/self/usage", "Access forbidden", headers=headers)
+    for method in ("GET", "PUT", "PATCH", "HEAD", "OPTIONS", "DELETE"):
+        answer = await client.request(method, "/team/self/reset", headers=own(member))
+        assert answer.status_code == 403
+    await refused(client, "/team/register/other", "Access forbidden", headers=own(member))
+    await refused(client, "/team/usage", "Access forbidden", headers=own(member))
+    assert (await client.post("/team/self/reset", headers=own(member))).status_code == 200
+
+
+async def test_a_member_may_be_called_self(client: httpx.AsyncClient) -> None:
+    header = {"authorization": f"Bearer {TOKEN}"}
+    assert KEY.fullmatch((await client.post("/team/register/self", headers=header)).text)
+    assert KEY.fullmatch((await client.post("/team/reset/self", headers=header)).text)
+    assert (await client.delete("/team/self", headers=header)).text == "ok\n"
+
+
+# usage
+
+
+async def test_usage(client: httpx.AsyncClient, keys: Keys, plane: ControlPlane) -> None:
+    tokens = {name: (await client.get(f"/{TOKEN}/register/{name}")).text for name in ("ann", "bob")}
+    await keys.create("the operator's own")
+    ann = await keys.get("ann")
+    day_ms = 86_400_000
+    now_ms = clock.now_ms()
+    await plane.charge(OPERATOR, ann.id, 1_500_000_000, now_ms - 10 * day_ms)
+    await plane.charge(OPERATOR, ann.id, 250_000_000, now_ms - 2 * day_ms)
+    unused = {"state": "active", "requests": 0, "tokens": 0, "cost": "0", "cost_nano": 0, "used_at": None, "expires_at": None}
+    row_of_ann = {
+        **unused,
+        "name": "ann",
+        "requests": 2,
+        "tokens": 34,
+        "cost": "1.75",
+        "cost_nano": 1_750_000_000,
+        "used_at": clock.iso(now_ms - 2 * day_ms),
+        "created_at": clock.iso(ann.created_at_ms),
+    }
+    row_of_bob = {**unused, "name": "bob", "created_at": clock.iso((await keys.get("bob")).created_at_ms)}
+
+    for path, headers in ((f"/{TOKEN}/usage", {}), ("/team/usage", {"x-access-token": TOKEN}), ("/team/usage", own(TOKEN))):
+        answer = await client.get(path, headers=headers)
+        assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
+        assert answer.json() == {"members": [row_of_ann, row_of_bob]}
+    assert (await client.get("/team/self/usage", headers=own(tokens["ann"]))).json() == row_of_ann
+    assert (await client.get("/team/self/usage", headers=own(tokens["bob"]))).json() == row_of_bob
+
+    lately = {**row_of_ann, "requests": 1, "tokens": 17, "cost": "0.25", "cost_nano": 250_000_000}
+    assert (await client.get(f"/{TOKEN}/usage?days=7")).json() == {"members": [lately, row_of_bob]}
+    assert (await client.get("/team/self/usage?days=7", headers=own(tokens["ann"]))).json() == lately
+    none = {**lately, "requests": 0, "tokens": 0, "cost": "0", "cost_nano": 0}
+    assert (await client.get("/team/self/usage?days=1", headers=own(tokens["ann"]))).json() == none
+    for days in ("0", "x", "3651"):
+        await refused(client, f"/{TOKEN}/usage?days={days}", "Invalid days")
+        await refused(client, f"/team/self/usage?days={days}", "Invalid days", headers=own(tokens["ann"]))
+
+
+async def test_usage_of_nobody(client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"/{TOKEN}/usage")).json() == {"members": []}
+    assert (await client.get(f"/{TOKEN}/usage?days=7")).json() == {"members": []}
+
+
+async def test_usage_is_asked_for_by_get_alone(client: httpx.AsyncClient) -> None:
+    for method in ("POST", "PUT", "PATCH"):
+        await refused(client, f"/{TOKEN}/usage", "Invalid action", method)
+    await refused(client, f"/{TOKEN}/usage/x", "Invalid action")
+    await refused(client, f"/{TOKEN}/usage", "User not found", "DELETE")
+    await refused(client, "/wrong/usage", "Access forbidden")
+    await refused(client, "/team/usage", "Access forbidden")
 
 
 def test_without_a_token_there_are_no_such_routes(new_settings) -> None:

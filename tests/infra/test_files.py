@@ -8,7 +8,8 @@ from penstock.infra.files import private_dir, private_file
 
 
 def test_private_dir(tmp_path: Path) -> None:
-    assert private_dir(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    made = private_dir(tmp_path / "a" / "b" / "c")
+    assert [folder.stat().st_mode & 0o777 for folder in (made, made.parent, made.parent.parent)] == [0o700] * 3
 
 
 def test_an_existing_directory_is_left_as_it_is(tmp_path: Path) -> None:

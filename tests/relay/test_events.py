@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,15 +11,21 @@ from hypothesis import strategies as st
 
 from fake_answers import chat_events, messages_events, responses_events
 from fake_ends import Rig, parts_of, unchunked
+from guarded import IN, OUT, Bursar, guarded
+from guarded import nothing as broke
+from penstock.kit.errors import PenstockError
+from penstock.kit.sse import split
 from penstock.relay import events as module
 from penstock.relay.events import HELD_LIMIT, PARTIAL_LIMIT, Events, end_of_events
-from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.outcome import CLIENT_GONE, COMPLETE, OUT_OF_FUNDS, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.wires import WIRES
 
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ASKED = b'{"model":"gpt-4o","stream":true,"messages":[]}'
+WILL_READ = -(-len(ASKED) // 4)
+"""Tokens of input that are estimated for it."""
 SHOWN = b'{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
 
 
@@ -41,13 +48,15 @@ def chunk(data: bytes) -> bytes:
 class Stream:
     """An event stream on its way through a relay: the provider says, the client hears."""
 
-    def __init__(self, rig, *, wire: str = "chat", asked: bytes = ASKED, limit: int = 0, http10: bool = False, head: bytes = HEAD) -> None:
+    def __init__(
+        self, rig, *, wire: str = "chat", asked: bytes = ASKED, limit: int = 0, http10: bool = False, head: bytes = HEAD, guard=None
+    ) -> None:
         self.vendor = rig.vendor()
         self.exchange = rig.exchange(f"POST {PATHS[wire]}".encode())
         self.exchange.http10 = http10
         self.transport = self.exchange.edge.transport
         self.ask = WIRES[wire].peek(asked)
-        self.events = Events(self.exchange, self.ask, rig.answered(head, self.vendor), self.vendor.connection, limit)
+        self.events = Events(self.exchange, self.ask, rig.answered(head, self.vendor), self.vendor.connection, limit, guard)
         self.head = self.transport.taken()
         rig.deliver(self.events, self.vendor)
         self._heard = b""
@@ -441,6 +450,186 @@ def test_a_connection_whose_answer_is_whole_is_not_ours_to_pause(stream):
     slow.vendor.says(b"0\r\n\r\n")
     slow.exchange.edge.pause_writing()
     assert slow.vendor.transport.reading
+
+
+# funds
+
+
+async def _over(stream: Stream) -> None:
+    """Until the stream has ended, after the last of the funds was asked for."""
+    while not stream.events.ended.done:  # noqa: ASYNC110  nothing tells
+        await asyncio.sleep(0)
+
+
+def funded(tokens: int, *more, **about):
+    """A guard whose hold is for what `ASKED` has as input, and for so many tokens of output."""
+    return guarded(WILL_READ * IN + tokens * OUT, *more, **about)
+
+
+def words(count: int) -> list[bytes]:
+    return [said(f"word{number} ") for number in range(count)]
+
+
+def outline(events: bytes) -> list[str]:
+    """What each event says: its text, or how it ends."""
+    told = []
+    for event in split(events):
+        data = event.removeprefix(b"data: ").rstrip()
+        if data == b"[DONE]":
+            told.append("done")
+        else:
+            choice = json.loads(data)["choices"][0]
+            told.append(choice["finish_reason"] if choice.get("finish_reason") else choice["delta"]["content"].strip())
+    return told
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 40])
+async def test_a_stream_ends_in_good_order_where_its_funds_end(stream, pieces):
+    guard, _ = funded(20)
+    poor = stream(guard=guard)
+    data = words(40)
+    poor.says(*(b"".join(data[at : at + 40 // pieces]) for at in range(0, 40, 40 // pieces)))
+    await asyncio.wait_for(_over(poor), 5)
+    assert poor.events.ended.value == OUT_OF_FUNDS
+    assert poor.vendor.transport.aborted
+    poor.events.finish(OUT_OF_FUNDS, [])
+    told = outline(poor.heard)
+    assert told[-2:] == ["length", "done"] and poor.whole
+    shown = len(told) - 2
+    assert told[:shown] == [f"word{number}" for number in range(shown)]
+    assert shown == 20 if pieces == 40 else 20 <= shown <= 20 + 40 // pieces
+    assert b'"code":"insufficient_funds"' in poor.heard
+    usage, estimated = poor.events.usage()
+    assert (usage.output_tokens, estimated) == (shown, True)
+    assert poor.exchange.finished
+
+
+async def test_what_follows_in_the_same_packet_is_not_shown(stream):
+    guard, _ = funded(5, more=broke)
+    poor = stream(guard=guard)
+    poor.vendor.says(b"".join(map(chunk, [*words(40), used(), done()])) + b"0\r\n\r\n")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    poor.events.finish(poor.events.ended.value, [])
+    # The end had come before the answer, so the provider has said what all of it costs.
+    assert poor.events.ended.value == COMPLETE
+    assert poor.events.usage()[0].output_tokens == 7
+
+
+async def test_while_more_is_asked_for_nothing_passes_and_afterwards_all_does(stream):
+    bursar = Bursar()
+    guard, hold = funded(5, more=bursar.more)
+    short = stream(guard=guard)
+    short.says(*words(5), said("kept"))
+    assert outline(short.heard) == [f"word{number}" for number in range(5)]
+    assert not short.vendor.transport.reading
+    short.says(said("back"), b"data: {half")
+    short.events.resume()
+    assert not short.vendor.transport.reading, "the client is not who is waited for"
+    assert len(outline(short.heard)) == 5
+    hold._funds.paid.amount += 100 * OUT
+    await bursar.answers()
+    assert outline(short.heard)[5:] == ["kept", "back"]
+    assert short.vendor.transport.reading
+    short.says(b"}\n\n", used(), done())
+    short.vendor.says(b"0\r\n\r\n")
+    assert short.events.ended.value == COMPLETE
+
+
+async def test_when_there_is_no_more_what_came_meanwhile_is_not_shown(stream):
+    bursar = Bursar()
+    guard, _ = funded(5, more=bursar.more)
+    short = stream(guard=guard)
+    short.says(*words(9))
+    await bursar.answers(PenstockError("budget_exceeded", "The cap is used up."))
+    assert short.events.ended.value == OUT_OF_FUNDS
+    short.events.finish(OUT_OF_FUNDS, [])
+    assert outline(short.heard) == [*(f"word{number}" for number in range(5)), "length", "done"]
+    assert b"budget_exceeded" in short.heard
+    assert short.events.usage()[0].output_tokens == 5
+
+
+@pytest.mark.parametrize("ends", ["whole", "broken"])
+async def test_a_stream_that_ends_while_more_is_asked_for_is_shown_whole(stream, ends):
+    bursar = Bursar()
+    guard, _ = funded(5, more=bursar.more)
+    short = stream(guard=guard)
+    short.says(*words(9), *([used(), done()] if ends == "whole" else []))
+    if ends == "whole":
+        short.vendor.says(b"0\r\n\r\n")
+    else:
+        short.vendor.connection.fail(UpstreamError("broken", "so it is"))
+    assert short.events.ended.value == (COMPLETE if ends == "whole" else UPSTREAM_DIED)
+    assert len(outline(short.heard)) == 9
+    await bursar.answers()
+    assert short.events.ended.value == (COMPLETE if ends == "whole" else UPSTREAM_DIED)
+
+
+async def test_a_slow_client_stays_slow_when_funds_have_come(stream):
+    bursar = Bursar()
+    guard, hold = funded(5, more=bursar.more)
+    short = stream(guard=guard)
+    short.says(*words(6))
+    short.events.pause()
+    hold._funds.paid.amount += 100 * OUT
+    await bursar.answers()
+    assert not short.vendor.transport.reading
+    short.events.resume()
+    assert short.vendor.transport.reading
+
+
+def test_a_hold_is_extended_without_a_pause(stream):
+    guard, hold = funded(10, 10_000 * OUT)
+    rich = stream(guard=guard)
+    rich.says(*words(3000), used(), done())
+    assert outline(rich.heard)[-1] == "word2999"
+    assert hold.amount_nano > 3000 * OUT
+    rich.vendor.says(b"0\r\n\r\n")
+    assert rich.events.ended.value == COMPLETE
+
+
+async def test_figures_of_the_provider_count_for_more_than_bytes(stream):
+    """Vendors that repeat the usage in every chunk say how much it is already."""
+    guard, _ = funded(1_000, cap=None)
+    poor = stream(guard=guard, asked=SHOWN)
+    counted = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":5,"completion_tokens":%d}}\n\n'
+    poor.says(counted % 10, counted % 20, counted % 900, counted % 1000, counted % 1001)
+    assert poor.heard.count(b"data: ") == 4
+    await asyncio.wait_for(_over(poor), 5)
+    assert poor.events.ended.value == OUT_OF_FUNDS
+
+
+def test_the_usage_so_far_may_be_asked_for_at_any_time(stream):
+    watched, plain = stream(guard=funded(10_000)[0]), stream()
+    for event in words(300):
+        watched.says(event)
+        plain.says(event)
+        if len(watched.heard) % 3 == 0:
+            assert watched.events.so_far().output_tokens > 0
+    assert watched.events.usage() == plain.events.usage()
+    assert watched.heard == plain.heard
+
+
+def test_sound_does_not_use_up_what_is_held_for_text(stream):
+    guard, _ = funded(10_000)
+    loud = stream(guard=guard)
+    sound = b'data: {"choices":[{"index":0,"delta":{"audio":{"data":"%b"}}}]}\n\n' % (b"QUJD" * 1_000)
+    loud.says(*[sound] * 50)
+    assert loud.heard == sound * 50
+
+
+async def test_a_client_that_leaves_is_written_nothing_and_the_rest_is_metered(stream):
+    left = stream()
+    left.says(*words(10))
+    left.transport.taken()
+    left.exchange.gone = True
+    left.events.pause()
+    left.events.leave()
+    assert left.vendor.transport.reading
+    left.says(*words(10), used(), done())
+    left.vendor.says(b"0\r\n\r\n")
+    assert left.transport.taken() == b""
+    assert left.events.usage()[0].output_tokens == 7 and not left.events.usage()[1]
 
 
 def test_every_wires_keep_alive_is_between_events():

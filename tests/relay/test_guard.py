@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bank import SIZES, Bank
-from penstock.billing.door import UNCOUNTED, Funds, Hold, Holds, Treasury
-from penstock.billing.funds import Share
-from penstock.billing.purses import Want
-from penstock.catalog.prices import STANDARD, Price, build_price, flat, free_price
+from bank import Bank
+from guarded import OUT, PRICE, Bursar, guarded, lease, nothing
+from penstock.billing.door import UNCOUNTED, Hold, Holds
+from penstock.catalog.prices import free_price
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
 from penstock.relay.admit import OWN_CREDENTIALS
@@ -25,36 +24,13 @@ from penstock.relay.running import Running
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
-IN, OUT = 1_000, 2_000
-"""Nano-dollars per token."""
-PRICE = build_price("test 1", {STANDARD: flat(input_mtok="1", output_mtok="2")})
 STEP = PRICE.at_most(0, STEP_TOKENS)
 
 
-async def nothing(_: int) -> None:
-    raise PenstockError("insufficient_funds", "There is no more.")
-
-
-def lease(amount_nano: int, kind: str = "paid") -> Funds:
-    """Funds with so much on lease, and no database behind them."""
-    want = Want(f"acc_a/{kind}", "acc_a", kind)  # type: ignore[arg-type]
-    share = Share(want)
-    share.amount, share.lease_id = amount_nano, "lea_a"
-    funds = Funds(Treasury(Database("sqlite:///nowhere.db"), SIZES), (want,))
-    funds.take([share])
-    return funds
-
-
 @pytest.fixture
-def held() -> Callable[..., tuple[Guard, Hold]]:
+def held():
     """A guard and its open hold of `nano`, with `more_nano` beyond it on lease."""
-
-    def make(nano: int, more_nano: int = 0, *, cap: int | None = None, price: Price = PRICE, more=nothing, kind: str = "paid"):
-        hold = Hold(Holds(), lease(nano + more_nano, kind), nano)
-        hold.__enter__()
-        return Guard(price, hold, cap, more), hold
-
-    return make
+    return guarded
 
 
 def lasts(room: int, tokens: int) -> bool:
@@ -163,26 +139,6 @@ async def test_what_costs_nothing_goes_on(held):
 
 
 # more is asked for
-
-
-class Bursar:
-    """Answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-        self._answer: asyncio.Future[None] | None = None
-
-    async def more(self, nano: int) -> None:
-        self.asked.append(nano)
-        self._answer = asyncio.get_running_loop().create_future()
-        await self._answer
-
-    async def answers(self, error: Exception | None = None) -> None:
-        await asyncio.sleep(0)
-        assert self._answer is not None
-        self._answer.set_result(None) if error is None else self._answer.set_exception(error)
-        for _ in range(3):
-            await asyncio.sleep(0)
 
 
 async def test_more_is_asked_for_once_while_something_is_left(held):
@@ -298,12 +254,12 @@ def test_who_is_guarded():
     prices = {first: PRICE, second: None}
     route = SimpleNamespace(channels=[first, second], price=lambda channel, *_: prices[channel])
 
-    def guarded(*, price=PRICE, asked=ask, funds=funds, channel=first) -> bool:
+    def is_guarded(*, price=PRICE, asked=ask, funds=funds, channel=first) -> bool:
         running: Any = Running(OWN_CREDENTIALS, route, SimpleNamespace(channel=channel), asked, price, Hold(Holds(), funds, 5))
         return guard_of(running, funds, plane) is not None
 
-    assert guarded()
-    assert not guarded(asked=Ask(model="m"))
-    assert not guarded(price=None) and not guarded(price=free_price("free"))
-    assert not guarded(funds=UNCOUNTED)
-    assert not guarded(channel=second), "the price is that of the channel that answers"
+    assert is_guarded()
+    assert not is_guarded(asked=Ask(model="m"))
+    assert not is_guarded(price=None) and not is_guarded(price=free_price("free"))
+    assert not is_guarded(funds=UNCOUNTED)
+    assert not is_guarded(channel=second), "the price is that of the channel that answers"

@@ -43,8 +43,9 @@ class Parts:
         settings: Settings,
         others: Others = Others(),
         now_ms: Callable[[], int] = clock.now_ms,
+        passwords: Passwords | None = None,
     ) -> None:
-        passwords = Passwords()
+        passwords = passwords or Passwords()
         self.post = Post(mail, Letters(settings.public_url or f"http://{settings.host}:{settings.port}"))
         self.accounts = Accounts(database, now_ms, passwords=passwords, endings=others.endings)
         self.sessions = Sessions(database, now_ms)

@@ -332,8 +332,8 @@ class Books:
 
 async def _outcome(work: Awaitable[Any]) -> BaseException | None:
     """What went wrong, whatever it was: nothing may end the books."""
-    [failure] = await asyncio.gather(work, return_exceptions=True)
-    return failure
+    found: Any = (await asyncio.gather(work, return_exceptions=True))[0]
+    return found if isinstance(found, BaseException) else None
 
 
 def _tell(dones: Iterator[Done], failure: BaseException | None) -> None:

@@ -288,9 +288,11 @@ class ChargeOf(Base):
 
 
 class Rollup(Base):
-    """How far charges have been summed and indexed: all whose number is not above the mark have."""
+    """How far charges have been summed and indexed, in two rows."""
 
     __tablename__ = "rollup"
 
     name: Mapped[str] = mapped_column(primary_key=True)
+    """`charges`, and `withdrawals`."""
     mark: Mapped[int]
+    """All charges whose number is not above it have; how often charges were taken back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -27,14 +28,15 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    tuple_,
     update,
 )  # fmt: skip
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from penstock.billing.models import ChargeRow, Rollup
-from penstock.billing.selection import came_ms, first_id
-from penstock.billing.sums import GROUP, HOUR_MS, additions, amounts, begins_ms, by_hour
+from penstock.billing.models import ChargeOf, ChargeRow, Rollup
+from penstock.billing.selection import came_ms, first_id, on_postgresql
+from penstock.billing.sums import GROUP, HOUR_MS, account, additions, amounts, begins_ms, by_hour, negative
 from penstock.infra.database import BUSY_S, Database, DatabaseAway
 
 BATCH_ROWS = 1000
@@ -44,6 +46,7 @@ _LOOKS = 100
 _LOOK_S = 0.01
 _CHECKPOINT_PAGES = 16_384
 _MARK = Rollup.name == "charges"
+_WITHDRAWALS = Rollup.name == "withdrawals"
 _WRITERS = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = CAST('charge' AS regclass) AND mode = 'RowExclusiveLock' "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -85,6 +88,23 @@ async def roll_up(database: Database, *, batch_rows: int = BATCH_ROWS) -> int:
 async def mark(session: AsyncSession) -> int:
     """How far the roll-up is, as this transaction sees it: charges with a greater number are in no sum yet."""
     return await session.scalar(select(Rollup.mark).where(_MARK)) or 0
+
+
+async def withdraw(session: AsyncSession, charge_ids: Sequence[str]) -> None:
+    """Take charges back, out of the sums and the index too. They may be written again."""
+    of = ChargeRow.id.in_(charge_ids)
+    await session.execute(update(Rollup).where(_WITHDRAWALS).values(mark=Rollup.mark + 1))
+    at = await session.scalar(select(Rollup.mark).where(_MARK).with_for_update())
+    postgresql = on_postgresql(session)
+    sums = negative(by_hour((of, ChargeRow.number <= at), begins_ms(HOUR_MS, on_postgresql=postgresql)))
+    for statement in additions(sums, (), on_postgresql=postgresql)[1:]:
+        await session.execute(statement)
+    owners = select(account(), ChargeRow.id).where(of)
+    await session.execute(delete(ChargeOf).where(tuple_(ChargeOf.account_id, ChargeOf.charge_id).in_(owners)))
+    await session.execute(delete(ChargeRow).where(of))
+    if not postgresql:  # SQLite gives the greatest number again if its row is gone
+        last = await session.scalar(select(func.max(ChargeRow.number)))
+        await session.execute(update(Rollup).where(_MARK, Rollup.mark > (last or 0)).values(mark=last or 0))
 
 
 async def _on_postgresql(database: Database, batch_rows: int) -> int:
@@ -160,6 +180,7 @@ def _take_at_once(connection: Connection, batch_rows: int) -> int:
     Each statement is a transaction. One of several would hold the writers' lock while this thread waits for the interpreter,
     which a busy event loop gives it late.
     """
+    withdrawals = connection.scalar(select(Rollup.mark).where(_WITHDRAWALS))
     after = connection.scalar(select(Rollup.mark).where(_MARK))
     last, count, last_id = connection.execute(_NEXT, {"after": after, "until": 2**62, "rows": batch_rows}).one()
     if not count:
@@ -168,8 +189,9 @@ def _take_at_once(connection: Connection, batch_rows: int) -> int:
     hour = {"hour_ms": hour_ms, "first_id": first_id(hour_ms), "end_id": first_id(hour_ms + HOUR_MS)}
     connection.execute(delete(_SUMS))
     connection.execute(_GATHER, {"after": after, "last": last, **hour})
-    moved = connection.execute(update(Rollup).where(_MARK, Rollup.mark == after).values(mark=last))
-    return int(count) if moved.rowcount else 0  # else another process has taken them
+    unchanged = select(Rollup.mark).where(_WITHDRAWALS).scalar_subquery() == withdrawals
+    moved = connection.execute(update(Rollup).where(_MARK, Rollup.mark == after, unchanged).values(mark=last))
+    return int(count) if moved.rowcount else 0  # another process has taken them, or taken some of them back
 
 
 def _open(path: Path) -> Connection:

@@ -91,6 +91,13 @@ def by_hour(where: tuple[ColumnElement[bool], ...], from_ms: ColumnElement[int])
     return select(*groups, *sums, func.max(rows.used_at_ms).label("used_at_ms")).group_by(*groups)
 
 
+def negative(hours: Select[Any]) -> FromClause:
+    """Sums by hour that take away what those add."""
+    sums: Any = hours.subquery().c
+    taken = ((-sums[name]).label(name) if name in amounts() else sums[name] for name in sums.keys())  # noqa: SIM118  no dictionary
+    return select(*taken).subquery()
+
+
 def additions(sums: FromClause, index: tuple[ColumnElement[bool], ...], *, on_postgresql: bool) -> tuple[Insert, ...]:
     """The statements that add sums by hour to all tables of sums, and the charges they are of to the index."""
     insert = postgresql.insert if on_postgresql else sqlite.insert

@@ -112,7 +112,7 @@ async def _sums(session: AsyncSession, by: By | None, of: Selection) -> list[Par
     rows = union_all(*_sources(session, by, of, await mark(session))).subquery().c
     sums = (func.sum(rows[name]) for name in Sums.__struct_fields__)
     found = await session.execute(select(rows.of, *sums).group_by(rows.of))
-    return [Part(name, Sums(*map(int, numbers))) for name, *numbers in found]
+    return [Part(name, Sums(*map(int, numbers))) for name, *numbers in found if numbers[0]]
 
 
 def _sources(session: AsyncSession, by: By | None, of: Selection, after: int) -> list[Select[Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from penstock.cli import keys, operations, prices
+from penstock.cli import keys, money, operations, prices
 
 cli = typer.Typer(
     name="penstock",
@@ -22,6 +22,8 @@ cli = typer.Typer(
 cli.add_typer(operations.operations)
 cli.add_typer(keys.key, name="key")
 cli.add_typer(prices.price, name="price")
+cli.add_typer(money.money)
+cli.add_typer(money.code, name="code")
 
 
 def main() -> None:

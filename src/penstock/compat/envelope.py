@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
+from penstock.accounts.api.asking import Who
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import NANO_PER_DOLLAR, parse_dollars, round_half_up
 
@@ -48,7 +49,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, words in (
         (400, "A field is missing or wrong."),
         (401, "The key is missing, unknown, disabled or expired, or is no management key."),
-        (404, "There is no such key."),
+        (404, "There is no such thing, or it is another account's."),
+        (409, "It exists already, or could be one of several."),
         (429, "Called too often."),
     )
 }
@@ -121,13 +123,18 @@ def nano(given: Any, per_dollar: int, param: str) -> int:
 class RateLimit:
     """So many calls a second by each key, counted by this process alone; at most that many of them at once.
 
-    `take` raises PenstockError `too_many_requests`. The keys that have rested longest are forgotten when there are too many.
+    `take` raises PenstockError `too_many_requests`; `check` is the same as a dependency of a route. The keys that have rested
+    longest are forgotten when there are too many.
     """
 
     def __init__(self, per_s: int, now_s: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_s
         self._now_s = now_s
         self._buckets: dict[str, tuple[float, float]] = {}
+
+    async def check(self, who: Who) -> None:
+        """Count a call by whoever sends this request."""
+        self.take(f"{who.account_id}/{who.via}")
 
     def take(self, key_id: str) -> None:
         """Count a call."""

@@ -1,10 +1,11 @@
-"""The platform's calls for API keys, membership and balance, under `/api/v1/user/admin`. They need a management key as Bearer."""
+"""The platform's calls for API keys, membership and balance, under `/api/v1/user/admin`. They take a management key."""
 
 from __future__ import annotations
 
 import json
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar, cast
 
@@ -24,12 +25,9 @@ from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 from penstock.kit.limits import read_limits
 
-routes = APIRouter(prefix=f"{PREFIX}/user/admin", tags=["platform"], responses=REFUSALS)
-
 _LEAST = "0.01"
 _LOST_PLUS = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S*) (\d\d:?\d\d)", re.ASCII)
 """A moment with an offset to the east, as it arrives in a form whose `+` was not escaped."""
-_PACES = {"create": RateLimit(10), "update": RateLimit(10), "list": RateLimit(1), "delete": RateLimit(50)}
 _CREATE = takes("expired_at", "max_fee", remark="build server", expired_at="2027-12-31T23:59:59Z", max_fee="0", permissions='["gpt-4o"]')
 _UPDATE = takes(
     "key", key="sk-...", remark="build server", expired_at="2027-12-31 23:59:59", max_fee="100.00", permissions='["*"]', is_disabled="false"
@@ -62,11 +60,34 @@ Service = Annotated[Keys, Depends(_keys)]
 PerDollar = Annotated[int, Depends(_per_dollar)]
 
 
-@routes.post("/new-api-token", operation_id="platform_new_api_token", response_model=Envelope, openapi_extra=_CREATE)
-@routes.post("/create-api-token", operation_id="platform_create_api_token", response_model=Envelope, openapi_extra=_CREATE)
+def router(now_s: Callable[[], float] = time.monotonic) -> APIRouter:
+    """The calls, each with both of its spellings, and how often a key may make it in a second."""
+    routes = APIRouter(prefix=f"{PREFIX}/user/admin", tags=["platform"], responses=REFUSALS)
+    calls: tuple[tuple[Callable[..., Awaitable[Response]], tuple[str, ...], int | None, dict[str, Any] | None], ...] = (
+        (create, ("new-api-token", "create-api-token"), 10, _CREATE),
+        (update, ("update-api-token",), 10, _UPDATE),
+        (list_, ("get-api-tokens",), 1, None),
+        (delete, ("del-api-token", "delete-api-token"), 50, _DELETE),
+        (membership, ("get-membership-expire-date",), None, None),
+        (balance, ("balance",), None, None),
+    )
+    for call, names, per_s, takes_fields in calls:
+        paced = [] if per_s is None else [Depends(RateLimit(per_s, now_s).check)]
+        for name in names:
+            routes.add_api_route(
+                f"/{name}",
+                call,
+                methods=["POST"],
+                response_model=Envelope,
+                operation_id=f"platform_{name.replace('-', '_')}",
+                dependencies=paced,
+                openapi_extra=takes_fields,
+            )
+    return routes
+
+
 async def create(request: Request, who: Who, keys: Service, per_dollar: PerDollar) -> Response:
     """Make a key; `data` is the key, shown this once."""
-    _PACES["create"].take(_of(who))
     given = await fields(request)
     for name in ("expired_at", "max_fee"):
         if name not in given:
@@ -78,10 +99,8 @@ async def create(request: Request, who: Who, keys: Service, per_dollar: PerDolla
     return ok(made.token, "New api token success")
 
 
-@routes.post("/update-api-token", operation_id="platform_update_api_token", response_model=Envelope, openapi_extra=_UPDATE)
 async def update(request: Request, who: Who, keys: Service, per_dollar: PerDollar) -> Response:
     """Change a key; what is left out stays as it is."""
-    _PACES["update"].take(_of(who))
     given = await fields(request)
     key = await _meant(keys, given, who)
     _check_admin(given, is_admin=key.kind == "management")
@@ -99,27 +118,21 @@ async def update(request: Request, who: Who, keys: Service, per_dollar: PerDolla
     return ok(None, "Update api token success")
 
 
-@routes.post("/get-api-tokens", operation_id="platform_get_api_tokens", response_model=Envelope)
 async def list_(who: Who, keys: Service, usage: Annotated[Statistics, Depends(_usage)], per_dollar: PerDollar) -> Response:
     """All keys of the account, oldest first."""
-    _PACES["list"].take(_of(who))
     found = await keys.list(who.account_id)
     totals = await usage.of_keys([key.id for key in found])
     rows = [_row(key, totals.get(key.id, KeyTotals()), per_dollar) for key in found]
     return ok(rows, f"Get API keys success, total keys: {len(rows)}")
 
 
-@routes.post("/del-api-token", operation_id="platform_del_api_token", response_model=Envelope, openapi_extra=_DELETE)
-@routes.post("/delete-api-token", operation_id="platform_delete_api_token", response_model=Envelope, openapi_extra=_DELETE)
 async def delete(request: Request, who: Who, keys: Service) -> Response:
     """Delete a key."""
-    _PACES["delete"].take(_of(who))
     key = await _meant(keys, await fields(request), who)
     await keys.delete(key.id, account_id=who.account_id, who=who)
     return ok(None, "Delete api key success")
 
 
-@routes.post("/get-membership-expire-date", operation_id="platform_get_membership_expire_date", response_model=Envelope)
 async def membership(who: Who, memberships: Annotated[Memberships, Depends(_memberships)]) -> Response:
     """The account's membership at this moment, and when that of each tier ends or ended; null: there was none."""
     held = await memberships.of(who.account_id)
@@ -128,7 +141,6 @@ async def membership(who: Who, memberships: Annotated[Memberships, Depends(_memb
     return ok(level | ends, "Get membership expire date success")
 
 
-@routes.post("/balance", operation_id="platform_balance", response_model=Envelope)
 async def balance(who: Who, ledger: Annotated[Ledger, Depends(_ledger)], per_dollar: PerDollar) -> Response:
     """What the account has: what was paid, and what was granted."""
     found = await ledger.balance(who.account_id)
@@ -238,11 +250,6 @@ def _row(key: Key, used: KeyTotals, per_dollar: int) -> dict[str, Any]:
         "is_admin": key.kind == "management",
         "is_disabled": key.disabled_at_ms is not None,
     }
-
-
-def _of(who: Identity) -> str:
-    """Whose calls are counted together."""
-    return f"{who.account_id}/{who.via}"
 
 
 def _iso(at_ms: int | None) -> str | None:

@@ -162,7 +162,7 @@ async def _register(keys: Keys, name: str, expires_at_ms: int | None) -> str:
         # Someone else has just registered the name; or it is one that a key can't have.
         if token := await _rotate(keys, name, expires_at_ms):
             return token
-        raise _Refused("Invalid username1") from error
+        raise _Refused("Invalid username1" if error.param == "name" else "Too many users") from error
 
 
 async def _rotate(keys: Keys, name: str, expires_at_ms: int | None) -> str | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 
 def private_dir(path: Path) -> Path:
-    """Make the directory, mode 0700, with its parents; one that exists is left as it is."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the directory and those of its parents that are missing, mode 0700; one that exists is left as it is."""
+    if not path.parent.exists():  # mkdir would make parents as open as the umask lets it
+        private_dir(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 

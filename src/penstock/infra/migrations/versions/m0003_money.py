@@ -168,4 +168,4 @@ def _sums() -> None:
     )  # fmt: skip
     op.create_index("ix_charge_of_key_id_charge_id", "charge_of", ["key_id", "charge_id"])
     op.create_table("rollup", _text("name"), _int("mark"), sa.PrimaryKeyConstraint("name", name="pk_rollup"))
-    op.execute(sa.text("INSERT INTO rollup (name, mark) VALUES ('charges', 0)"))
+    op.execute(sa.text("INSERT INTO rollup (name, mark) VALUES ('charges', 0), ('withdrawals', 0)"))

@@ -1,0 +1,100 @@
+"""The control plane of one process: its services, by the names that routes know them under, and the routes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+
+from penstock.accounts.api import accounts, errors, events, joining, me, password_resets, sessions, setup, tiers
+from penstock.accounts.api.gate import Gate
+from penstock.accounts.parts import Others, purge
+from penstock.accounts.parts import Parts as AccountParts
+from penstock.accounts.throttle import Throttle
+from penstock.billing import grants as expiring
+from penstock.billing.api import codes, membership, money
+from penstock.billing.codes import Codes
+from penstock.billing.grants import Grants
+from penstock.billing.leases import forget_windows, square_late
+from penstock.billing.ledger import Ledger
+from penstock.billing.membership import Memberships
+from penstock.billing.rollup import roll_up
+from penstock.billing.usage import Statistics
+from penstock.catalog import api as prices
+from penstock.catalog.door import Catalog
+from penstock.catalog.service import Prices
+from penstock.compat import envelope, platform_keys, platform_pay
+from penstock.infra.database import Database
+from penstock.infra.mail import open_mail
+from penstock.jobs import Job
+from penstock.keys import api as keys
+from penstock.keys.leaving import export_keys, forget_keys
+from penstock.keys.managing import ManagementKeys
+from penstock.keys.service import Keys
+from penstock.kit import clock
+from penstock.settings import Settings
+
+ROUTES = (
+    accounts.routes, events.routes, joining.routes, me.routes, password_resets.routes, sessions.routes, setup.routes, tiers.routes,
+    keys.routes, prices.routes, money.routes, codes.routes, membership.routes, platform_keys.router(), platform_pay.routes,
+)  # fmt: skip
+
+
+class Control:
+    """Everything that the control API stands on. `install` puts it into an application."""
+
+    def __init__(self, settings: Settings, database: Database, catalog: Catalog, keys_: Keys) -> None:
+        self._settings = settings
+        self._database = database
+        mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
+        self.accounts = AccountParts(database, mail, settings, Others(exporters=(export_keys,), endings=(forget_keys,)))
+        trail = self.accounts.trail
+        management = ManagementKeys(database)
+        self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)
+        memberships = Memberships(database, trail)
+        self._services = {
+            "settings": settings,
+            "database": database,
+            "mail": mail,
+            "gate": self.gate,
+            "keys": keys_,
+            "catalog": catalog,
+            "prices": Prices(database, jump_factor=settings.price_jump_factor),
+            "ledger": Ledger(database, trail, memberships),
+            "grants": Grants(database, trail),
+            "codes": Codes(database, trail, memberships, Throttle(database)),
+            "membership": memberships,
+            "usage": Statistics(database),
+            **{name: part for name, part in vars(self.accounts).items() if not name.startswith("_")},
+        }
+
+    def install(self, app: FastAPI) -> None:
+        """Add the routes, their services, and the shapes of what goes wrong."""
+        for name, service in self._services.items():
+            setattr(app.state, name, service)
+        for routes in ROUTES:
+            app.include_router(routes)
+        errors.install(app, {envelope.PREFIX: envelope.refused})
+
+    def jobs(self) -> Sequence[Job]:
+        """What one process of all does now and then."""
+        database = self._database
+
+        async def purged() -> None:
+            await purge(database, clock.now_ms())
+            await forget_windows(database, clock.now_ms())
+
+        async def expired() -> None:
+            await expiring.expire(database, clock.now_ms())
+
+        async def squared() -> None:
+            await square_late(database, clock.now_ms())
+
+        async def rolled_up() -> None:
+            await roll_up(database)
+
+        return (Job("purge", 3600, purged), Job("expire grants", 60, expired), Job("square leases", 5, squared), Job("roll up", 5, rolled_up))
+
+    async def stop(self) -> None:
+        """Let what is under way end."""
+        await self.accounts.stop()
