@@ -102,7 +102,7 @@ async def test_a_charge_that_is_committed_late_is_not_passed_over(database, data
     await roll_up(database)
     assert (await sums(database, UsageHour))[0] == 2
     async with database.session(read_only=True) as session:
-        numbers = dict((await session.execute(select(ChargeRow.id, ChargeRow.number))).tuples().all())
+        numbers = dict((await session.execute(select(ChargeRow.id, ChargeRow.number))).all())
     assert numbers[slow.id] < numbers[fast.id]
 
 

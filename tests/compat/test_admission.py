@@ -7,7 +7,7 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.compat.admission import is_prefetch, same_secret, shows_secret
+from penstock.compat.admission import bearer_of, is_prefetch, same_secret, shows_secret
 
 SECRET = "correct horse/battery"
 
@@ -21,6 +21,18 @@ def request(**headers: str) -> Request:
 def test_secrets_are_the_same_or_not(one: str, other: str) -> None:
     assert same_secret(one, one.encode(errors="replace").decode()) == (one == one.encode(errors="replace").decode())
     assert same_secret(one, "x" + other.encode(errors="replace").decode()) == (one == "x" + other)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "bearer"),
+    [("Bearer s3cret", "s3cret"), (" BEARER   s3cret ", "s3cret"), ("s3cret", "s3cret"), ("Bearer", "Bearer"), ("", "")],
+)
+def test_with_and_without_the_word(authorization: str, bearer: str) -> None:
+    assert bearer_of(request(authorization=authorization)) == bearer
+
+
+def test_no_authorization() -> None:
+    assert bearer_of(request()) == ""
 
 
 @pytest.mark.parametrize(

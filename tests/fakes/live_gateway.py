@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 from sqlalchemy import text
 
-from penstock.app import Parts, build, server_config
+from penstock.app import build, server_config
 from penstock.settings import Settings, load
 
 
@@ -91,8 +91,8 @@ class LiveGateway:
             busy = {channel.name: channel.pool.busy for channel in plane.channels}
             active = [c.active.target for c in plane.connections if getattr(c, "active", None) is not None]
             raise AssertionError(f"left behind: holds {plane.holds.open}, busy {busy}, active {active}, books {plane.books.depth}")
-        purse = plane_purse(self.parts)
-        assert purse.taken == purse.settled + purse.released
+        holds = self.parts.plane.holds
+        assert holds.taken == holds.settled + holds.released
 
     def charges(self, want: int | None = None, within_s: float = 3) -> list[dict[str, Any]]:
         """The rows of the charge table, oldest first; waits until there are `want`."""
@@ -127,8 +127,3 @@ class LiveGateway:
                 runner.run(serve())
         except BaseException as exc:  # noqa: BLE001  raised again where the test waits
             self._failed = exc
-
-
-def plane_purse(parts: Parts) -> Any:
-    """The purse that all holds are taken from."""
-    return parts.plane.holds

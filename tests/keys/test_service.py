@@ -13,7 +13,7 @@ from penstock.accounts.identity import CLI, Identity
 from penstock.accounts.models import OPERATOR, Event
 from penstock.accounts.service import Accounts
 from penstock.infra.database import Database
-from penstock.infra.revisions import Revision
+from penstock.infra.revisions import Feed, Revision
 from penstock.keys.door import KeyRing
 from penstock.keys.models import Key
 from penstock.keys.service import GRACE_LIMIT_S, KEYS_LIMIT, REVISION, Keys, Wanted
@@ -402,11 +402,13 @@ async def test_a_grace_that_is_refused(keys: Keys, grace_s: int) -> None:
         await keys.rotate("me", grace_s=grace_s)
 
 
-async def test_a_key_works_while_it_is_rotated(keys: Keys, database: Database) -> None:
+async def test_a_key_works_while_it_is_rotated(keys: Keys, database: Database, clock: Any) -> None:
     """Whoever takes over the new token in time is never refused: the one before it works on, and the new one does at once."""
     token = (await keys.create("me")).token
-    ring = KeyRing(database)
+    feed = Feed(database, every_s=0.01)
+    ring = KeyRing(database, feed, now_ms=clock)
     await ring.start()
+    await feed.start()
     stop = asyncio.Event()
     used: list[str] = []
 
@@ -424,8 +426,10 @@ async def test_a_key_works_while_it_is_rotated(keys: Keys, database: Database) -
         stop.set()
 
     await asyncio.gather(rotate(), *(use() for _ in range(4)))
+    await feed.stop()
     await ring.stop()
     assert set(used) == {"me"}
+    assert ring.epoch > 1, "the ring has seen changes meanwhile"
 
 
 # members

@@ -593,7 +593,7 @@ async def test_figures_of_the_provider_count_for_more_than_bytes(stream):
     guard, _ = funded(1_000, cap=None)
     poor = stream(guard=guard, asked=SHOWN)
     counted = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":5,"completion_tokens":%d}}\n\n'
-    poor.says(counted % 10, counted % 20, counted % 900, counted % 1000, counted % 1001)
+    poor.says(counted % 10, counted % 20, counted % 990, *[counted % 1005] * 9)
     assert poor.heard.count(b"data: ") == 4
     await asyncio.wait_for(_over(poor), 5)
     assert poor.events.ended.value == OUT_OF_FUNDS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from penstock.billing.books import Books
 from penstock.billing.charge import Charge
-from penstock.billing.funds import UNCOUNTED, Funds
+from penstock.billing.funds import UNCOUNTED, Funds, Share
 from penstock.billing.holds import Draws, Hold, Holds, holding
 from penstock.billing.treasury import Treasury
 
-__all__ = ["UNCOUNTED", "Books", "Charge", "Draws", "Funds", "Hold", "Holds", "Treasury", "holding"]
+__all__ = ["UNCOUNTED", "Books", "Charge", "Draws", "Funds", "Hold", "Holds", "Share", "Treasury", "holding"]

@@ -213,4 +213,4 @@ def _trigger() -> str:
         str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
         for statement in additions(_SUMS, numbers, on_postgresql=False)
     )
-    return f"CREATE TEMP TRIGGER take_charges AFTER UPDATE OF mark ON main.rollup BEGIN {'; '.join(texts)}; END"
+    return f"CREATE TEMP TRIGGER take_charges AFTER UPDATE OF mark ON main.rollup WHEN NEW.name = 'charges' BEGIN {'; '.join(texts)}; END"

@@ -103,7 +103,7 @@ def additions(sums: FromClause, index: tuple[ColumnElement[bool], ...], *, on_po
     insert = postgresql.insert if on_postgresql else sqlite.insert
     owners = {"account_id": account(), "charge_id": ChargeRow.id, "key_id": key(), "model": ChargeRow.model}
     hours: dict[str, Any] = {name: sums.c[name] for name in GROUP}
-    days = {**hours, "from_ms": sums.c.from_ms / constant(DAY_MS) * constant(DAY_MS)}
+    days = {**hours, "from_ms": sums.c.from_ms // constant(DAY_MS) * constant(DAY_MS)}
     added = {name: sums.c[name] for name in amounts()}
     of_key = {"requests": sums.c.requests, "tokens": tokens(sums.c), "cost_nano": sums.c.cost_nano, "free_nano": sums.c.free_nano}
     return (

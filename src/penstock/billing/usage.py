@@ -138,7 +138,7 @@ def _summed(session: AsyncSession, by: By | None, of: Selection, usage: type[Usa
     if by is None:
         group: Any = literal_column("''")
     elif by in _LENGTHS_MS:
-        group = usage.from_ms / _LENGTHS_MS[by] * _LENGTHS_MS[by]
+        group = usage.from_ms // _LENGTHS_MS[by] * _LENGTHS_MS[by]
     else:
         group = getattr(usage, _NAMES[by])
     found = select(group.label("of"), *(getattr(usage, name) for name in amounts())).where(*named(of, usage, session))

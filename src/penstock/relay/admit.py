@@ -6,6 +6,7 @@ from penstock.billing.door import UNCOUNTED, Funds
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
 from penstock.relay.exchange import Exchange, stopping
+from penstock.relay.limits import show_limits
 from penstock.relay.plane import Plane
 
 OWN_CREDENTIALS = Caller(key_id=None, name="own credentials")
@@ -34,6 +35,15 @@ def funds_of(caller: Caller, plane: Plane) -> Funds:
     if not caller.wants:
         return UNCOUNTED
     return plane.treasury.funds_of(caller.key_id, caller.wants)
+
+
+async def reserve(funds: Funds, nano: int, tokens: int, exchange: Exchange, plane: Plane) -> None:
+    """Wait for what covers the request. Raises PenstockError 402, 429 or 503 where nothing does."""
+    try:
+        await plane.treasury.reserve(funds, nano, tokens)
+    except PenstockError:
+        show_limits(exchange, funds)
+        raise
 
 
 async def look_up(exchange: Exchange, plane: Plane) -> Caller:

@@ -70,7 +70,7 @@ class Events:
         """Whole chunks that end on an event may be forwarded as they are."""
         self._skipped_size = self._skipped_events = 0
         self._one_size = 0
-        """What is no longer than this is one event: half again as long as the shortest that was counted."""
+        """What is no longer than this is one event of text: half again as long as the shortest that was counted."""
         self._guard = guard
         self._room = NEVER if guard is None else 0
         """After more skipped bytes than this the guard is asked."""
@@ -195,7 +195,7 @@ class Events:
         size = len(data)
         self._skipped_size += size if size <= MEDIA_FROM * events else event_size(data)
         self._skipped_events += events
-        one_size = size // events * 3 // 2
+        one_size = min(size // events * 3 // 2, MEDIA_FROM)
         self._one_size = min(self._one_size, one_size) if self._one_size else one_size
 
     def _send(self, data: bytes) -> None:

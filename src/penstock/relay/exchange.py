@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from penstock.kit.errors import PenstockError
 from penstock.kit.ids import new_id
 from penstock.relay.headers import Sifted
+from penstock.relay.limits import without_limits
 from penstock.relay.outcome import CLIENT_GONE, STOPPED
 from penstock.upstream.wires import WIRES
 from penstock.upstream.wires.wire import Dialect, Wire
@@ -65,8 +66,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "receiver", "running", "sifted",
-        "started", "status", "target", "upgrade", "upload", "walker", "wire",
+        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "receiver", "running",
+        "sifted", "started", "status", "target", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
@@ -80,6 +81,8 @@ class Exchange:
         self.body: bytes | None = None
         self.upload: Upload | None = None
         self.walker: Walker | None = None
+        self.limits: list[bytes] | None = None
+        """Header lines about the caller's limits per minute, where it has any."""
         self.running: Running | None = None
         """While it is held for: what it is held with."""
         self.receiver: Any = None
@@ -103,6 +106,8 @@ class Exchange:
         """The head of the answer: status line, `lines`, our own headers, `framing` (a whole line or nothing)."""
         self.status = status
         self.started = True
+        if self.limits is not None:
+            lines = without_limits(lines) + self.limits
         extra = CORS_LINES if self.sifted.origin is not None else b""
         if self.close:
             extra += b"connection: close\r\n"

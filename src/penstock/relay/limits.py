@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.kit.clock import iso
+
+if TYPE_CHECKING:
+    from penstock.billing.door import Funds, Share
+    from penstock.relay.exchange import Exchange
 
 _PROVIDERS_OWN = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
@@ -15,6 +20,19 @@ class Standing(NamedTuple):
     limit: int
     remaining: int
     reset_at_ms: int
+
+
+def show_limits(exchange: Exchange, funds: Funds) -> None:
+    """Have the answer show how much of the caller's limits per minute is left, instead of what the provider says of its own."""
+    requests, tokens = _tightest(funds.rpm), _tightest(funds.tpm)
+    if requests is not None or tokens is not None:
+        exchange.limits = limit_lines(exchange.dialect.name, time.time_ns() // 1_000_000, requests, tokens)
+
+
+def _tightest(shares: list[Share]) -> Standing | None:
+    """The limit of which the least is left, here and in its purse; what other processes have on lease is not known."""
+    standings = [Standing(share.want.limit or 0, share.left + share.room, share.until_ms or 0) for share in shares]
+    return min(standings, key=lambda standing: standing.remaining, default=None)
 
 
 def limit_lines(dialect: str, now_ms: int, requests: Standing | None, tokens: Standing | None = None) -> list[bytes]:

@@ -15,13 +15,14 @@ from penstock.billing.door import holding
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import dollars
 from penstock.kit.walker import Signal
-from penstock.relay.admit import find_caller, funds_of, look_up
+from penstock.relay.admit import find_caller, funds_of, look_up, reserve
 from penstock.relay.bodies import read_held, read_upload
 from penstock.relay.call import Answer, call, splice
 from penstock.relay.drain import drained
 from penstock.relay.exchange import Exchange, Interruption, stopping
 from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
 from penstock.relay.guard import guard_of
+from penstock.relay.limits import show_limits
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.permit import permit
 from penstock.relay.route import choose, estimate
@@ -57,8 +58,10 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     funds = funds_of(caller, plane)
     nano, tokens = estimate(price, ask, route, plane)
     if funds.counted and not funds.covers(nano, tokens, exchange.body_ns):
-        await plane.treasury.reserve(funds, nano, tokens)  # 402 429 503
+        await reserve(funds, nano, tokens, exchange, plane)  # 402 429 503
     with holding(plane.holds, funds, nano, tokens) as hold:
+        if funds.limited:
+            show_limits(exchange, funds)
         running = exchange.running = Running(caller, route, answer, ask, price, hold)
         try:
             await call(route, ask, exchange, plane, answer)  # 502 503 504

@@ -1,0 +1,28 @@
+"""Leaving: what an account takes along of its money in its export. The books themselves stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from penstock.billing.ledger import signed_nano
+from penstock.billing.models import Entry, Grant
+from penstock.kit.clock import iso
+
+
+async def export_money(session: AsyncSession, account_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The account's grants and entries, oldest first, for `accounts.export`."""
+    for grant in await session.scalars(select(Grant).where(Grant.account_id == account_id).order_by(Grant.created_at_ms, Grant.id)):
+        amounts = {"amount_nano": grant.amount_nano, "left_nano": grant.left_nano}
+        ends = {
+            "expires_at": grant.expires_at_ms and iso(grant.expires_at_ms),
+            "expired_at": grant.expired_at_ms and iso(grant.expired_at_ms),
+        }
+        yield "grants", {"id": grant.id, **amounts, "created_at": iso(grant.created_at_ms), **ends, "note": grant.note}
+    order = (Entry.created_at_ms, Entry.id)
+    async for entry in await session.stream_scalars(select(Entry).where(Entry.account_id == account_id).order_by(*order)):
+        facts = {"id": entry.id, "kind": entry.kind, "amount_nano": signed_nano(entry), "debit": entry.debit, "credit": entry.credit}
+        yield "entries", {**facts, "ref": entry.ref, "note": entry.note, "created_at": iso(entry.created_at_ms)}
