@@ -17,7 +17,7 @@ TOKEN = "0123456789abcdef" * 4
         (LETTERS.invitation("a@b.c", TOKEN), f"https://gateway.test/join#{TOKEN}", "168 hours"),
         (LETTERS.confirmation("a@b.c", TOKEN), f"https://gateway.test/join#{TOKEN}", "48 hours"),
         (LETTERS.new_email("a@b.c", TOKEN), f"https://gateway.test/confirm-email#{TOKEN}", "48 hours"),
-        (LETTERS.reset("a@b.c", TOKEN), f"https://gateway.test/reset#{TOKEN}", "1 hour"),
+        (LETTERS.reset("a@b.c", TOKEN), f"https://gateway.test/reset#{TOKEN}", "an hour"),
     ],
 )
 def test_letters_with_links(letter, link, lasts):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from money_desk import Desk
-
 from penstock.accounts.export import Exports
 from penstock.billing.leaving import export_money
 from penstock.infra.database import Database

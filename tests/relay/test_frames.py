@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.relay import frames as relay_frames
 from penstock.relay.frames import MESSAGE_LIMIT, Frames
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -125,3 +126,32 @@ def test_time_is_linear_in_tiny_frames():
 @given(st.binary(max_size=100), st.lists(st.integers(0, 100), max_size=5))
 def test_any_bytes_are_survived_alike_however_they_are_cut(data, cuts):
     assert read(data, cuts) == read(data, [])
+
+
+# what a server says
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 5_000, 65_535])
+def test_a_frame_of_ours_is_read_as_it_was_meant(size):
+    frames = Frames()
+    content = b"x" * size
+    assert frames.feed(relay_frames.frame(TEXT, content)) == [content]
+    assert relay_frames.frame(TEXT, content) == frame(TEXT, content)
+    assert frames.between
+
+
+def test_between_messages_something_may_be_said_and_within_them_not():
+    frames = Frames()
+    assert frames.between
+    first, second, binary = b"\x01\x03abc", b"\x80\x03def", b"\x02\x02xy\x80\x01z"
+    for place in range(1, len(first + second)):
+        frames.feed((first + second)[:place])
+        assert not frames.between
+        frames.feed((first + second)[place:])
+        assert frames.between
+    frames.feed(binary[:4])
+    assert not frames.between
+    assert frames.feed(binary[4:]) == []
+    assert frames.between
+    frames.feed(relay_frames.frame(CLOSE, b"\x03\xe8"))
+    assert frames.between

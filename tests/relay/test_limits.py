@@ -47,7 +47,8 @@ def test_without_limits_nothing_is_shown(dialect):
 
 @pytest.mark.parametrize(
     ("length_ms", "text"),
-    [(-5, "0s"), (0, "0s"), (1, "1ms"), (999, "999ms"), (1000, "1s"), (1500, "1.5s"), (59_999, "59.999s"), (60_000, "1m0s"), (360_000, "6m0s"),
+    [(-5, "0s"), (0, "0s"), (1, "1ms"), (999, "999ms"), (1000, "1s"), (1500, "1.5s"), (59_999, "59.999s"),
+     (60_000, "1m0s"), (360_000, "6m0s"),
      (61_500, "1m1.5s"), (3_600_000, "1h0m0s"), (86_400_000, "24h0m0s")],
 )  # fmt: skip
 def test_spans_are_written_as_openai_does(length_ms, text):

@@ -13,6 +13,7 @@ from fake_ends import USAGE, Rig, answer, parts_of, unchunked
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.splice import GATHERED_LIMIT, TAIL_LIMIT, Plain, refusal
 from penstock.upstream.client.connection import UpstreamError
+from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
 SOUND = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\n"
@@ -43,6 +44,31 @@ class Answered:
 @pytest.fixture
 def answered(rig):
     return lambda head=b"", **options: Answered(rig, head or answer(), **options)
+
+
+# so far
+
+
+def test_what_nobody_has_got_has_used_nothing_so_far(answered):
+    small = answered(answer()[:-5])
+    assert small.plain.so_far() == Usage(calls=0)
+
+
+def test_of_a_long_answer_that_is_on_its_way_the_size_counts(answered):
+    long = answered(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + CHUNKED)
+    long.vendor.says(b"%x\r\n" % (4 * GATHERED_LIMIT), b" " * (GATHERED_LIMIT + 1))
+    usage = long.plain.so_far()
+    assert usage.input_tokens == 25 and usage.output_tokens == (GATHERED_LIMIT + 1 - 250) // 4
+    assert long.plain.so_far() == usage
+    assert long.plain.usage()[1]
+
+
+def test_when_its_client_has_left_it_is_read_on(answered):
+    left = answered(answer()[:-5])
+    left.plain.pause()
+    assert not left.vendor.transport.reading
+    left.plain.leave()
+    assert left.vendor.transport.reading
 
 
 # gathered

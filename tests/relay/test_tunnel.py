@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from fake_ends import KEY, parts_of
+from guarded import IN, OUT, Bursar, guarded
 from penstock.kit.errors import PenstockError
+from penstock.relay.frames import Frames
+from penstock.relay.outcome import OUT_OF_FUNDS
 from penstock.relay.sweep import interrupt_all
-from penstock.relay.tunnel import refuse_upgrade, session_ask, upgrade_lines
+from penstock.relay.tunnel import Tunnel, refuse_upgrade, session_ask, upgrade_lines
+from penstock.upstream.wires.wire import Ask
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: abc=\r\n\r\n"
 DONE = b'{"type":"response.done","response":{"usage":{"input_tokens":20,"output_tokens":10}}}'
@@ -125,6 +133,89 @@ async def test_a_session_ends_when_uvicorn_stops(joined):
     client, vendor, _ = joined
     client.edge.shutdown()
     assert vendor.transport.aborted
+
+
+# funds
+
+
+@pytest.fixture
+def guarded_session(rig):
+    """A session under a guard, on two connections that nobody walks."""
+
+    def make(guard):
+        vendor, exchange = rig.vendor(), rig.exchange(b"GET /v1/realtime?model=gpt-realtime")
+        answer = SimpleNamespace(connection=vendor.connection, head=rig.answered(SWITCHED, vendor))
+        tunnel = Tunnel(exchange, answer, Ask(model="gpt-realtime", stream=True), guard)
+        exchange.edge.transport.taken()
+        return tunnel, vendor, exchange.edge.transport
+
+    return make
+
+
+SPENT = 20 * IN + 10 * OUT
+"""What a `DONE` costs."""
+
+
+async def test_a_session_ends_with_an_error_when_its_funds_have(guarded_session):
+    guard, _ = guarded(2 * SPENT)
+    tunnel, vendor, client = guarded_session(guard)
+    vendor.says(frame(DONE))
+    assert not tunnel.ended.done
+    vendor.says(frame(DONE), frame(b"{}"))
+    async with asyncio.timeout(5):
+        while not tunnel.ended.done:  # noqa: ASYNC110  nothing tells
+            await asyncio.sleep(0)
+    assert tunnel.ended.value == OUT_OF_FUNDS and vendor.transport.aborted
+    heard = client.taken()
+    assert heard.startswith(frame(DONE) * 2 + frame(b"{}"))
+    [message] = Frames().feed(heard.removeprefix(frame(DONE) * 2 + frame(b"{}")))
+    assert json.loads(message)["type"] == "error" and json.loads(message)["error"]["code"] == "insufficient_funds"
+    assert heard.endswith(b"\x88\x14\x03\xf0insufficient_funds")
+    assert tunnel.usage()[0].output_tokens == 20
+
+
+async def test_a_session_goes_on_when_there_is_more(guarded_session):
+    bursar = Bursar()
+    guard, hold = guarded(SPENT, more=bursar.more)
+    tunnel, vendor, client = guarded_session(guard)
+    vendor.says(frame(DONE))
+    hold._funds.paid.amount += 100 * SPENT
+    await bursar.answers()
+    vendor.says(frame(DONE) * 3)
+    assert client.taken() == frame(DONE) * 4 and not tunnel.ended.done
+    assert hold.amount_nano > 4 * SPENT
+
+
+async def test_an_end_waits_for_the_message_that_is_being_passed_on(guarded_session):
+    bursar = Bursar()
+    guard, _ = guarded(SPENT, more=bursar.more)
+    tunnel, vendor, client = guarded_session(guard)
+    vendor.says(frame(DONE) + frame(b"half")[:4])
+    await bursar.answers(PenstockError("budget_exceeded", "The cap is used up."))
+    assert not tunnel.ended.done
+    vendor.says(frame(b"half")[4:])
+    assert tunnel.ended.value == OUT_OF_FUNDS
+    assert client.taken().startswith(frame(DONE) + frame(b"half") + b"\x81")
+
+
+async def test_an_answer_that_comes_too_late_changes_nothing(guarded_session):
+    bursar = Bursar()
+    guard, _ = guarded(SPENT, more=bursar.more)
+    tunnel, vendor, client = guarded_session(guard)
+    vendor.says(frame(DONE))
+    vendor.leaves()
+    heard = client.taken()
+    await bursar.answers(PenstockError("insufficient_funds", "There is no more."))
+    assert tunnel.ended.value == "complete" and client.taken() == b"" and heard == frame(DONE)
+
+
+async def test_the_usage_so_far_has_what_is_being_said(guarded_session):
+    tunnel, vendor, _ = guarded_session(None)
+    assert tunnel.so_far().output_tokens == 0
+    sound = b'{"type":"response.output_audio.delta","delta":"%b"}' % (b"QUJD" * 8_000)
+    vendor.says(frame(DONE), frame(b'{"type":"response.created","response":{}}'), b"\x81\x7f" + len(sound).to_bytes(8, "big") + sound)
+    usage = tunnel.so_far()
+    assert (usage.input_tokens, usage.output_tokens, usage.output_audio_tokens) == (20, 10, 10)
 
 
 def test_responses_are_not_served_over_a_websocket(rig):

@@ -50,8 +50,9 @@ class Letters:
 
     def _letter(self, to: str, subject: str, opening: str, page: str, token: str, kind: Kind) -> Letter:
         hours = LASTS_MS[kind] // _HOUR_MS
+        lasts = "an hour" if hours == 1 else f"{hours} hours"
         text = (
-            f"{opening} Open this link to go on:\n  {self._url}/{page}#{token}\n\nIt works once, within {hours} hours. "
+            f"{opening} Open this link to go on:\n  {self._url}/{page}#{token}\n\nIt works once, within {lasts}. "
             "If it was not you, do nothing.\n"
         )
         return Letter(to, subject, text)

@@ -21,7 +21,7 @@ class Share:
 
     __slots__ = (
         "amount", "asked_ns", "dry", "elsewhere", "filling", "from_ms", "held", "lease_id", "left", "low", "previous", "spent",
-        "spent_before", "until_ms", "until_ns", "waited_for", "want",
+        "spent_before", "until_ms", "until_ns", "want",
     )  # fmt: skip
 
     def __init__(self, want: Want) -> None:
@@ -36,7 +36,7 @@ class Share:
         self.asked_ns = 0
         self.spent_before = 0
         """What was spent when it was last filled."""
-        self.dry = self.filling = self.waited_for = False
+        self.dry = self.filling = False
         self.from_ms: int | None = None
         self.until_ms: int | None = None
         self.until_ns = FOREVER_NS
@@ -51,7 +51,7 @@ class Share:
 class Funds:
     """What covers one caller's requests: the account's money if it is prepaid, caps, and limits per minute and at once."""
 
-    __slots__ = ("caps", "counted", "free", "limited", "paid", "ready", "rpm", "slots", "tpm", "treasury", "until_ns", "wants")
+    __slots__ = ("caps", "counted", "free", "limited", "paid", "ready", "rest", "rpm", "slots", "tpm", "treasury", "until_ns", "wants")
 
     def __init__(self, treasury: Treasury, wants: tuple[Want, ...]) -> None:
         self.treasury = treasury
@@ -64,6 +64,8 @@ class Funds:
         self.rpm: list[Share] = []
         self.tpm: list[Share] = []
         self.slots: list[Share] = []
+        self.rest: list[Share] = []
+        """All shares but that of paid money."""
         self.limited = any(want.kind not in MONEY for want in wants)
         self.ready = False
         """All shares have a lease."""
@@ -82,6 +84,7 @@ class Funds:
                 self.free = share
             else:
                 kinds.get(kind, self.caps).append(share)
+        self.rest = [share for share in shares if share.want.kind != "paid"]
         self.until_ns = min((share.until_ns for share in shares), default=FOREVER_NS)
         self.ready = all(share.lease_id is not None for share in shares)
 
@@ -114,11 +117,6 @@ class Funds:
             if share.amount - share.held < 1:
                 return False
         return True
-
-    def shares(self) -> list[Share]:
-        """All of them, in no order that matters."""
-        money = [share for share in (self.free, self.paid) if share is not None]
-        return [*money, *self.caps, *self.rpm, *self.tpm, *self.slots]
 
 
 class Uncounted:

@@ -8,6 +8,7 @@ from penstock.billing.funds import Funds, Share
 
 _OPEN = 1
 _RESOLVED = 2
+_NONE: list[Share] = []
 Draws = tuple[tuple[str, int], ...]
 """What was spent of which lease."""
 
@@ -38,7 +39,10 @@ class Hold:
     it twice raises RuntimeError.
     """
 
-    __slots__ = ("_free", "_funds", "_holds", "_paid", "_shares", "_state", "_tokens", "amount_nano", "free_nano")
+    __slots__ = (
+        "_caps", "_free", "_funds", "_holds", "_of_caps", "_of_tpm", "_paid", "_slots", "_state", "_tokens", "_tpm", "amount_nano",
+        "free_nano",
+    )  # fmt: skip
 
     def __init__(self, holds: Holds, funds: Funds, amount_nano: int, tokens: int = 0) -> None:
         self._holds = holds
@@ -46,7 +50,12 @@ class Hold:
         self._state = 0
         self._tokens = tokens
         self._free = self._paid = 0
-        self._shares: list[tuple[Share, int]] | None = None
+        self._caps: list[Share] = _NONE
+        self._tpm: list[Share] = _NONE
+        self._slots: list[Share] = _NONE
+        self._of_caps: list[int] = []
+        self._of_tpm: list[int] = []
+        """What is held of each of the caps, and of the limits of tokens. The shares are those of now: funds may change to others."""
         self.amount_nano = amount_nano
         self.free_nano = 0
         """After settling: how much of the cost was free money."""
@@ -86,8 +95,9 @@ class Hold:
             self.amount_nano = before + nano
         else:
             self.amount_nano += nano
-        if self._shares is not None:
-            self._shares = [self._more(share, held, nano) for share, held in self._shares]
+        for place, share in enumerate(self._caps):
+            share.held += nano
+            self._of_caps[place] += nano
         self._holds.held_nano += nano
         funds.treasury.spent_of(funds)
         return True
@@ -107,18 +117,21 @@ class Hold:
         draws: list[tuple[str, int]] = []
         if funds.paid is not None:
             self._draw_money(cost_nano, draws)
-        if self._shares is not None:
-            for share, held in self._shares:
-                share.held -= held
-                kind = share.want.kind
-                if kind == "tpm":
-                    share.spent += tokens
-                elif kind != "concurrency" and cost_nano:
+        if funds.limited:
+            for share, part in zip(self._caps, self._of_caps, strict=True):
+                share.held -= part
+                if cost_nano:
                     share.spent += cost_nano
                     draws.append((share.lease_id or "", cost_nano))
-                if share.waited_for:
-                    funds.treasury.wake()
-        funds.treasury.spent_of(funds)
+            for share, part in zip(self._tpm, self._of_tpm, strict=True):
+                share.held -= part
+                share.spent += tokens
+            for share in self._slots:
+                share.held -= 1
+        treasury = funds.treasury
+        if treasury.sleepers:
+            treasury.wake()
+        treasury.spent_of(funds)
         return tuple(draws)
 
     def would_draw(self, cost_nano: int) -> tuple[Draws, int]:
@@ -150,16 +163,13 @@ class Hold:
             funds.paid.held -= self._paid
         if self._free and funds.free is not None:
             funds.free.held -= self._free
-        for share, held in self._shares or ():
-            share.held -= held
+        for share, part in zip(self._caps, self._of_caps, strict=True):
+            share.held -= part
+        for share, part in zip(self._tpm, self._of_tpm, strict=True):
+            share.held -= part
+        for share in self._slots:
+            share.held -= 1
         funds.treasury.wake()
-
-    @staticmethod
-    def _more(share: Share, held: int, nano: int) -> tuple[Share, int]:
-        if share.want.kind in ("tpm", "concurrency"):
-            return share, held
-        share.held += nano
-        return share, held + nano
 
     def _hold_money(self, funds: Funds, nano: int) -> None:
         """Free money first, then what was paid; both belong to the account, so the shares outlive any change of the key."""
@@ -181,27 +191,27 @@ class Hold:
         self.amount_nano = self._free + self._paid
 
     def _hold_limits(self, funds: Funds) -> None:
-        shares: list[tuple[Share, int]] = []
         nano, tokens = self.amount_nano, self._tokens
+        self._caps, self._tpm, self._slots = funds.caps, funds.tpm, funds.slots
         for share in funds.caps:
-            part = min(max(share.amount - share.spent - share.held, 0), nano)
+            part = share.amount - share.spent - share.held
+            part = nano if part >= nano else max(part, 0)
             share.held += part
-            shares.append((share, part))
+            self._of_caps.append(part)
         for share in funds.tpm:
-            part = min(max(share.amount - share.spent - share.held, 0), tokens)
+            part = share.amount - share.spent - share.held
+            part = tokens if part >= tokens else max(part, 0)
             share.held += part
-            shares.append((share, part))
+            self._of_tpm.append(part)
         for share in funds.rpm:
             share.spent += 1
         for share in funds.slots:
             share.held += 1
-            shares.append((share, 1))
-        self._shares = shares
-        if funds.caps and funds.paid is None:
-            self.amount_nano = min([nano, *(held for share, held in shares if share.want.kind not in ("tpm", "concurrency"))])
+        if funds.paid is None:
+            self.amount_nano = min(self._of_caps, default=nano)
 
     def _draw_money(self, cost_nano: int, draws: list[tuple[str, int]]) -> None:
-        funds, free, paid = self._funds, self._funds.free, self._funds.paid
+        free, paid = self._funds.free, self._funds.paid
         assert paid is not None  # noqa: S101  asked by the caller
         rest = cost_nano
         if free is not None and (self._free or rest > self._paid):
@@ -216,8 +226,6 @@ class Hold:
         if rest:
             paid.spent += rest
             draws.append((paid.lease_id or "", rest))
-        if paid.waited_for or (free is not None and free.waited_for):
-            funds.treasury.wake()
 
 
 holding = Hold

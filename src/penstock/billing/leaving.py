@@ -17,11 +17,9 @@ async def export_money(session: AsyncSession, account_id: str) -> AsyncIterator[
     """The account's grants and entries, oldest first, for `accounts.export`."""
     for grant in await session.scalars(select(Grant).where(Grant.account_id == account_id).order_by(Grant.created_at_ms, Grant.id)):
         amounts = {"amount_nano": grant.amount_nano, "left_nano": grant.left_nano}
-        ends = {
-            "expires_at": grant.expires_at_ms and iso(grant.expires_at_ms),
-            "expired_at": grant.expired_at_ms and iso(grant.expired_at_ms),
-        }
-        yield "grants", {"id": grant.id, **amounts, "created_at": iso(grant.created_at_ms), **ends, "note": grant.note}
+        moments = {"created_at": grant.created_at_ms, "expires_at": grant.expires_at_ms, "expired_at": grant.expired_at_ms}
+        shown = {name: None if at_ms is None else iso(at_ms) for name, at_ms in moments.items()}
+        yield "grants", {"id": grant.id, **amounts, **shown, "note": grant.note}
     order = (Entry.created_at_ms, Entry.id)
     async for entry in await session.stream_scalars(select(Entry).where(Entry.account_id == account_id).order_by(*order)):
         facts = {"id": entry.id, "kind": entry.kind, "amount_nano": signed_nano(entry), "debit": entry.debit, "credit": entry.credit}

@@ -199,7 +199,7 @@ def _open(path: Path) -> Connection:
     arguments = {"timeout": BUSY_S, "check_same_thread": False}
     connection = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool, connect_args=arguments).connect()
     # The writer of charges writes the log back at moments that suit it; this limit is for when there are none.
-    for pragma in ("synchronous=NORMAL", f"wal_autocheckpoint={_CHECKPOINT_PAGES}", "temp_store=MEMORY"):
+    for pragma in ("synchronous=NORMAL", f"wal_autocheckpoint={_CHECKPOINT_PAGES}", "temp_store=MEMORY", "cache_size=-16000"):
         connection.exec_driver_sql(f"PRAGMA {pragma}")
     _SUMS.create(connection, checkfirst=False)
     connection.exec_driver_sql(_trigger())

@@ -60,7 +60,8 @@ class Treasury:
         self._asked: dict[str, Need] = {}
         self._answers: list[asyncio.Future[None]] = []
         self._filling: asyncio.Task[None] | None = None
-        self._sleepers: set[asyncio.Future[None]] = set()
+        self.sleepers: set[asyncio.Future[None]] = set()
+        """Requests that wait for something to come back."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: dict[str, tuple[int, int]] = {}
         self.failures = 0
@@ -93,15 +94,14 @@ class Treasury:
         paid = funds.paid
         if paid is not None and paid.amount - paid.spent - paid.held < paid.low and not paid.filling:
             self._ask(paid, 0)
-        if funds.limited or funds.free is not None:
-            for share in funds.shares():
-                if share.room < share.low and not share.filling:
-                    self._ask(share, 0)
+        for share in funds.rest:
+            if share.amount - share.spent - share.held < share.low and not share.filling:
+                self._ask(share, 0)
 
     def wake(self) -> None:
         """Something was given back: let those that wait look again."""
-        if self._sleepers:
-            for sleeper in self._sleepers:
+        if self.sleepers:
+            for sleeper in self.sleepers:
                 if not sleeper.done():
                     sleeper.set_result(None)
 
@@ -142,18 +142,14 @@ class Treasury:
             self._spawn(recall(self._database, elsewhere, self._now_ms()))
         sleeper = loop.create_future()
         timer = loop.call_later(POLL_S, _settle, sleeper)
-        self._sleepers.add(sleeper)
+        self.sleepers.add(sleeper)
         for share in empty:
-            share.waited_for = True
             share.asked_ns = 0 if share.elsewhere else share.asked_ns
         try:
             await sleeper
         finally:
             timer.cancel()
-            self._sleepers.discard(sleeper)
-            if not self._sleepers:
-                for share in empty:
-                    share.waited_for = False
+            self.sleepers.discard(sleeper)
 
     @staticmethod
     def _worth_asking(one: Need) -> bool:

@@ -16,6 +16,7 @@ from penstock.relay.splice import refusal
 from penstock.relay.tape import Tape
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.estimate import event_size
+from penstock.upstream.wires.streams import TOKENS_MARK
 from penstock.upstream.wires.wire import Cut, Verdict
 
 if TYPE_CHECKING:
@@ -176,9 +177,10 @@ class Events:
                 out.append(event)
                 continue
             self._read += 1
-            self._room -= len(event)
-            if not self._first:
-                self._first = event[:FIRST_LIMIT]
+            if self._guard is not None:
+                # What the provider states may be more than what has passed shows, such as thoughts that are kept from us.
+                self._room = -1 if TOKENS_MARK in event else self._room - len(event)
+                self._first = self._first or event[:FIRST_LIMIT]
             verdict = self._meter.event(event.rstrip(b"\r\n"))
             if verdict is Verdict.LAST:
                 self._held = deque()
