@@ -3,6 +3,7 @@
 #   make run          the gateway on http://127.0.0.1:8080 with the built-in demo provider
 #   make install      what it needs, into .venv: then .venv/bin/penstock is the program
 #   make test         every test, on every core
+#   make chaos        kills, outages and misbehaving providers for STORM_S seconds each, 120 unless told
 #   make check        format, lint, types, import contracts
 #   make docs         links, code blocks and reference tables of the documentation
 #   make bench        the figures, beside nginx (needs nginx and wrk); QUICK=1 for a shorter run
@@ -22,7 +23,7 @@ COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --g
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 .DELETE_ON_ERROR:
-.PHONY: run install test check docs bench bench-peers format lock
+.PHONY: run install test chaos check docs bench bench-peers format lock
 
 run: $(VENV)/.run
 	@$(BIN)/penstock serve --demo
@@ -32,6 +33,9 @@ install: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n auto
+
+chaos: $(VENV)/.dev
+	STORM_S=$(or $(STORM_S),120) $(BIN)/pytest -s -p no:randomly tests/chaos
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

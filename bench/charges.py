@@ -150,7 +150,7 @@ async def measure(url: str, count: int) -> bool:
     await fill(database, url, count)
     print(f"  {2 * count:,} charges made in {time.perf_counter() - started:.0f} s")
     started = time.perf_counter()
-    rolled = await roll_up(database)
+    rolled = await roll_up(database, batch_rows=10_000)
     took_s = time.perf_counter() - started
     print(f"  {rolled:,} rolled up in {took_s:.0f} s, {took_s / max(rolled, 1) * 1e6:.1f} us each")
     if database.path is None:

@@ -86,6 +86,7 @@ class Parts:
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
         self.control = Control(settings, self.database, self.plane.catalog, self.keys)
+        self.plane.balance = self.control.balance
         self.jobs = Jobs(self.database, self.control.jobs())
         self.feed.follow(recalls.REVISION, self._recalled)
         self.tally = Tally(self.plane.metrics, settings.data / "run")

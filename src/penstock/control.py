@@ -52,6 +52,7 @@ class Control:
         management = ManagementKeys(database)
         self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)
         memberships = Memberships(database, trail)
+        self._ledger = Ledger(database, trail, memberships)
         self._services = {
             "settings": settings,
             "database": database,
@@ -60,7 +61,7 @@ class Control:
             "keys": keys_,
             "catalog": catalog,
             "prices": Prices(database, jump_factor=settings.price_jump_factor),
-            "ledger": Ledger(database, trail, memberships),
+            "ledger": self._ledger,
             "grants": Grants(database, trail),
             "codes": Codes(database, trail, memberships, Throttle(database)),
             "membership": memberships,
@@ -75,6 +76,11 @@ class Control:
         for routes in ROUTES:
             app.include_router(routes)
         errors.install(app, {envelope.PREFIX: envelope.refused})
+
+    async def balance(self, account_id: str) -> int:
+        """What an account has, paid and free, in nano-dollars."""
+        found = await self._ledger.balance(account_id)
+        return found.paid_nano + found.free_nano
 
     def jobs(self) -> Sequence[Job]:
         """What one process of all does now and then."""

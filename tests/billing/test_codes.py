@@ -122,7 +122,7 @@ async def test_redeem(desk, anna):
     assert await redeem(desk, anna, code.lower()) == Redeemed(code_id, "top_up", 5 * DOLLAR, None)
     assert await desk.balance(anna) == Balance(anna, 5 * DOLLAR, 0, 0)
     (entry,) = (await desk.ledger.entries(anna)).data
-    assert (entry.id, entry.kind, entry.credit, entry.ref) == (f"top_up/{code_id}", "top_up", "cash", code_id)
+    assert (entry.id, entry.kind, entry.credit, entry.ref) == (f"code/{code_id}", "top_up", "cash", code_id)
     (page,) = (await desk.codes.batches()).data
     assert (page.count, page.redeemed, page.disabled) == (2, 1, 0)
     event = (await desk.events())[-1]

@@ -69,6 +69,17 @@ async def test_what_becomes_of_prices(prices, clock):
     assert (await states(prices, retired=True))[ids[2]] == "retired"
 
 
+async def test_a_retired_price_can_still_be_recalled(database, prices):
+    row = (await prices.put(CLI, wish("x"))).row
+    async with database.session(read_only=True) as session:
+        version = (await load_snapshot(session, 4)).owns[row.id].price.version
+    await prices.retire(CLI, row.id)
+    async with database.session(read_only=True) as session:
+        snapshot = await load_snapshot(session, 4)
+    assert snapshot.owns == {}
+    assert snapshot.recall(version).version == version
+
+
 async def test_pages(prices):
     made = [(await prices.put(CLI, wish(f"m{number}"))).row.id for number in range(5)]
     first = await prices.list(Place(None, 3))

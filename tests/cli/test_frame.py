@@ -8,6 +8,7 @@ import sys
 
 from sqlalchemy import text
 
+from penstock.cli.frame import table
 from penstock.infra.database import Database
 from penstock.settings import REWRITE_REFUSED
 
@@ -73,3 +74,18 @@ def test_wrong_settings_are_named_one_per_line(invoke, monkeypatch):
         "penstock: --workers: Input should be greater than or equal to 1",
         f"penstock: API_MODEL_REWRITE: {REWRITE_REFUSED}",
     ]
+
+
+def test_a_table_is_for_people(capsys):
+    rows = [
+        {"name": "a", "spent_nano": 12, "ended_at": None, "models": ["x", "y"], "record": True},
+        {"name": "longer", "spent_nano": 3456, "ended_at": "2026-12-31T00:00:00Z", "models": [], "record": False},
+    ]
+    table(rows, ("name", "spent_nano", "record", "models", "ended_at"))
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME    SPENT_NANO  RECORD  MODELS  ENDED",
+        "a               12  yes     x,y     -",
+        "longer        3456  no              2026-12-31T00:00:00Z",
+    ]
+    table([], ("name", "id"))
+    assert capsys.readouterr().out == "NAME  ID\n"

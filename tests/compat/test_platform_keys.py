@@ -219,7 +219,7 @@ async def test_which_key_is_meant(client: httpx.AsyncClient, plane: ControlPlane
     key = await plane.keys.of_token(token)
     for name in (token, f" {token} ", f"sk-...{token[-4:]}", key.id):
         await update_key(client, key=name, max_fee="1")
-    for unknown in (tokens.make_token(), "sk-...", "...", "key_none", "x", "\u0000"):
+    for unknown in (tokens.make_token(), "sk-...", "...", "key_none", "x", "\0", "key_\0", "sk-\0...abcd", "sk-...\0abc"):
         assert await refusal(client, "update-api-token", json={"key": unknown}) == (404, "not_found_error")
     for none in ("", None, 1, ["a"]):
         assert await refusal(client, "update-api-token", json={"key": none}) == (400, "invalid_request_error")

@@ -224,6 +224,13 @@ async def test_too_many_members(client: httpx.AsyncClient, database: Database) -
     assert KEY.fullmatch((await client.get(f"/{TOKEN}/register/7")).text)
 
 
+async def test_the_control_api_answers_for_itself(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/none")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    answer = await client.post("/api/v1/none", headers={"authorization": f"Bearer {TOKEN}"})
+    assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found_error")
+
+
 # a member's own
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, update
 
 from penstock.billing.charge import Charge, columns
-from penstock.billing.models import ChargeRow
+from penstock.billing.models import ChargeOf, ChargeRow, Rollup, UsageDay, UsageHour, UsageKey
 from penstock.billing.selection import Selection, came_ms
 from penstock.billing.usage import Sums
 from penstock.infra.database import Database
@@ -65,6 +65,14 @@ async def write(database: Database, charges: Iterable[Charge]) -> None:
     if rows:
         async with database.session() as session:
             await session.execute(insert(ChargeRow), rows)
+
+
+async def empty(database: Database) -> None:
+    """No charges any more, and no sums."""
+    async with database.session() as session:
+        for table in (ChargeRow, ChargeOf, UsageHour, UsageDay, UsageKey):
+            await session.execute(delete(table))
+        await session.execute(update(Rollup).values(mark=0))
 
 
 def owner(charge: Charge) -> str:

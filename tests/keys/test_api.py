@@ -213,6 +213,14 @@ async def test_a_name_twice(member: httpx.AsyncClient, admin: httpx.AsyncClient)
     assert await made(admin), "another account's names are others"
 
 
+async def test_odd_addresses(member: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    for client in (member, admin):
+        for odd in ("key_%00", "key_%FF", "%00", "key_" + "x" * 3000, "key_'--"):
+            assert refusal(await client.get(f"{PATH}/{odd}"))[0] in (400, 404)
+        for name in ("search", "account_id", "cursor"):
+            assert (await client.get(PATH, params={name: "\0"})).status_code in (200, 400, 404)
+
+
 # who may do what
 
 

@@ -170,7 +170,7 @@ async def test_unknown_keys(keys: Keys) -> None:
 
 async def test_every_change_is_announced_and_nothing_else(keys: Keys, elsewhere: Database) -> None:
     numbers = [await revision(elsewhere)]
-    for act in (keys.create, keys.disable, keys.enable, keys.rotate, keys.delete):
+    for act in (keys.create, keys.disable, keys.enable, keys.change, keys.rotate):
         await act("me")
         numbers.append(await revision(elsewhere))
     assert numbers == [0, 1, 2, 3, 4, 5]
@@ -364,6 +364,23 @@ async def test_search(keys: Keys, new_account: Callable[..., Awaitable[str]]) ->
     assert await found(made["bobby"].key.id) == ["bobby"]
     assert "bobby" in await found(made["bobby"].key.last_four)
     assert await found("nobody") == []
+
+
+@pytest.mark.parametrize("text", ["key_\0", "\0", "\ud800", "key_\ud800", ""])
+async def test_what_no_database_can_be_asked_for(keys: Keys, text: str) -> None:
+    acts = [
+        lambda: keys.get(text),
+        lambda: keys.get("key_1", text or "\0"),
+        lambda: keys.change(text, record=True),
+        lambda: keys.create("me", account_id=text),
+        lambda: keys.of_mask(f"{text}...abcd", OPERATOR),
+        lambda: keys.of_mask(f"sk-...{text}", OPERATOR),
+    ]
+    for act in acts:
+        with pytest.raises(PenstockError) as refused:
+            await act()
+        assert refused.value.code == "not_found"
+    assert (await keys.page(Wanted(text or "\0", text), Place())).data == []
 
 
 # tokens

@@ -232,7 +232,7 @@ class Codes:
             expires_at_ms = None if code.grant_days is None else now_ms + code.grant_days * _DAY_MS
             await give(session, f"grt_{code.id}", Gift(account.id, code.amount_nano, expires_at_ms), now_ms)
         else:
-            await post(session, Posting(f"top_up/{code.id}", "top_up", account.id, "paid", code.amount_nano, CASH, code.id), now_ms)
+            await post(session, Posting(f"code/{code.id}", "top_up", account.id, "paid", code.amount_nano, CASH, code.id), now_ms)
             earned = await self._memberships.earned(session, account.id, code.amount_nano, now_ms)
             detail |= {"earned": {tier: clock.iso(until_ms) for tier, until_ms in earned.items()}} if earned else {}
         await self._trail.note(session, who, "code.redeem", code.id, account_id=account.id, detail=detail)

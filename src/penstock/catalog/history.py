@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import CursorResult, select
@@ -22,7 +22,9 @@ REVISION = "prices"
 _log = logging.getLogger("penstock.catalog")
 
 
-class _Used(NamedTuple):
+class Used(NamedTuple):
+    """A price, and the model that it was first used for."""
+
     provider: str
     model: str
     price: Price
@@ -35,7 +37,7 @@ class History:
         self._database = database
         self._now_ms = now_ms
         self._jump_factor = jump_factor
-        self._used: dict[str, _Used] = {}
+        self._used: dict[str, Used] = {}
         self._official: dict[tuple[str, str], Price] = {}
         self._said: set[str] = set()
 
@@ -48,7 +50,7 @@ class History:
         """Note that a model was priced, if the snapshot does not show that this is written down already."""
         for price in (found.price, found.official):
             if price is not None and price.version not in snapshot.used:
-                self._used[price.version] = _Used(provider, model, price)
+                self._used[price.version] = Used(provider, model, price)
         if found.official is not None:
             from penstock.catalog.official import subject  # noqa: PLC0415  it is imported: the price is its own
 
@@ -74,15 +76,8 @@ class History:
             self._used, self._official = used | self._used, official | self._official
             raise
 
-    async def _write_used(self, session: AsyncSession, used: dict[str, _Used]) -> bool:
-        if not used:
-            return False
-        now_ms = self._now_ms()
-        rows = [
-            {"version": version, "provider": provider, "model": model, "price": pack(price), "first_used_at_ms": now_ms}
-            for version, (provider, model, price) in sorted(used.items())
-        ]
-        return await _insert(session, PriceUsed, rows) > 0
+    async def _write_used(self, session: AsyncSession, used: dict[str, Used]) -> bool:
+        return await write_used(session, [used[version] for version in sorted(used)], self._now_ms())
 
     async def _compare(self, session: AsyncSession, names: tuple[str, str], price: Price) -> bool:
         """Put an official price in force, or let it wait; whether anything changed."""
@@ -108,6 +103,15 @@ class History:
         if packed is None or version == price.version:
             return None
         return find_jump(unpack(version, packed), price, self._jump_factor)
+
+
+async def write_used(session: AsyncSession, used: Sequence[Used], now_ms: int) -> bool:
+    """Keep prices for as long as the database lives; whether any of them was not kept yet."""
+    rows = [
+        {"version": price.version, "provider": provider, "model": model, "price": pack(price), "first_used_at_ms": now_ms}
+        for provider, model, price in used
+    ]
+    return bool(rows) and await _insert(session, PriceUsed, rows) > 0
 
 
 async def _insert(session: AsyncSession, table: type[PriceUsed | PriceInForce], rows: list[dict[str, Any]]) -> int:

@@ -15,11 +15,11 @@ from penstock.accounts.models import Account
 from penstock.accounts.standing import standings_of
 from penstock.accounts.trail import Trail
 from penstock.catalog.checks import Verdict, check_multiplier, check_wish, judge
-from penstock.catalog.history import REVISION
+from penstock.catalog.history import REVISION, Used, write_used
 from penstock.catalog.models import Multiplier, PriceInForce, PriceOverride
 from penstock.catalog.prices import Price
 from penstock.catalog.sets import PriceSet, Wish
-from penstock.catalog.snapshot import EMPTY, Snapshot, load_snapshot
+from penstock.catalog.snapshot import EMPTY, Snapshot, load_snapshot, read_override
 from penstock.infra.database import Database
 from penstock.infra.revisions import bump
 from penstock.kit import clock
@@ -139,6 +139,8 @@ class Prices:
             row = await _find(session, price_id)
             if row.retired_at_ms is None:
                 row.retired_at_ms = self._now_ms()
+                own = read_override(row)  # it may have been charged a moment ago by a process that has died since
+                await write_used(session, [Used(own.provider, own.model, own.price)], row.retired_at_ms)
                 await self._changed(session, who, "price.retire", price_id, {"provider": row.provider, "model": row.model})
 
     async def bring_in(self, who: Identity, prices: PriceSet, *, confirm: bool = False, dry_run: bool = False) -> Report:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import unquote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from penstock.accounts.models import OPERATOR
@@ -27,6 +27,7 @@ from penstock.settings import Settings
 NAME_LIMIT = 64
 DAYS_LIMIT = 3650
 HEADER_ROOT = "team"
+CONTROL_ROOT = "api"
 SELF = "self"
 USAGE = "usage"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -67,6 +68,8 @@ async def _answer(request: Request, keys: Keys, token: str) -> str | dict[str, A
         return await _of_self(request, keys)
     by_header = root == HEADER_ROOT and shows_secret(request, token, "x-access-token")
     if not (same_secret(root, token) or by_header):
+        if root == CONTROL_ROOT:
+            raise HTTPException(404)  # told as everything is there
         raise _Refused("Access forbidden")
     if asked == ("GET", USAGE):
         members = [key for key in await keys.list(OPERATOR) if key.kind == "team"]

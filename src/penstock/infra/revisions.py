@@ -107,7 +107,7 @@ class Feed:
                 await (self._listen() if self._database.path is None else self._poll(self._database.path))
             except (exc.SQLAlchemyError, sqlite3.Error, *AWAY) as failure:
                 if not self._away:
-                    _log.warning("changes cannot be followed while the database is away: %s", failure)
+                    _log.warning("changes cannot be followed while the database is away: %s", getattr(failure, "orig", failure))
                 self._away = True
                 await _until(self._stopping, self._pause_s)
                 self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)

@@ -21,7 +21,7 @@ from penstock.kit.limits import GREATEST, Window
 routes = APIRouter(prefix="/api/keys", tags=["keys"], responses=refusals("not_signed_in", "forbidden"))
 
 _REFUSED = refusals("invalid_request", "not_found", "conflict")
-_MISSING = refusals("not_found")
+_MISSING = refusals("invalid_request", "not_found")
 _LEFT_OUT: Any = Field(default_factory=lambda: None)  # a factory's value is in no schema, and what is left out is not looked at
 
 
@@ -173,7 +173,7 @@ async def create_key(body: KeyGiven, who: Who, account_id: On, keys: Service) ->
     return _made(await keys.create(given.pop("name"), account_id=account_id, who=who, **given))
 
 
-@routes.get("", responses=refusals("invalid_request", "not_found"))
+@routes.get("", responses=_MISSING)
 async def list_keys(
     account_id: On,
     paging: Paging,

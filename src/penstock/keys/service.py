@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Unpack
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -119,7 +119,7 @@ class Keys:
     async def of_mask(self, mask: str, account_id: str) -> Key:
         """The key that is shown as this, such as `sk-...wxyz`. Raises PenstockError `conflict` where an account has several."""
         prefix, _, last_four = mask.partition("...")
-        query = _wanted(Wanted(account_id)).where(Key.prefix == prefix, Key.last_four == last_four).limit(2)
+        query = _wanted(Wanted(account_id)).where(_is(Key.prefix, prefix), _is(Key.last_four, last_four)).limit(2)
         async with self._database.session(read_only=True) as session:
             found: Sequence[Key] = (await session.scalars(query)).all()
         if len(found) > 1:
@@ -251,17 +251,21 @@ def _team(token: str) -> Select[Key]:
 def _wanted(wanted: Wanted) -> Select[Key]:
     query = select(Key).where(Key.deleted_at_ms.is_(None))
     if wanted.account_id is not None:
-        query = query.where(Key.account_id == wanted.account_id)
+        query = query.where(_is(Key.account_id, wanted.account_id))
     if wanted.search is not None:
-        parts = (Key.name.icontains(wanted.search, autoescape=True), Key.id == wanted.search, Key.last_four == wanted.search)
-        query = query.where(or_(*parts))
+        named = Key.name.icontains(wanted.search, autoescape=True) if wanted.search.isprintable() else false()
+        query = query.where(or_(named, _is(Key.id, wanted.search), _is(Key.last_four, wanted.search)))
     return query
 
 
+def _is(column: Any, text: str) -> ColumnElement[bool]:
+    """The column is this text; what a database could not even be asked for, such as a NUL, is nowhere."""
+    same: ColumnElement[bool] = column == text if text.isprintable() else false()
+    return same
+
+
 async def _find(session: AsyncSession, ref: str, account_id: str | None, *, for_update: bool = False) -> Key:
-    meant: ColumnElement[bool] = Key.id == ref
-    if not ref.startswith(ID_PREFIX):
-        meant = and_(Key.name == ref, Key.account_id == (account_id or OPERATOR))
+    meant = _is(Key.id, ref) if ref.startswith(ID_PREFIX) else and_(_is(Key.name, ref), Key.account_id == (account_id or OPERATOR))
     query = _wanted(Wanted(account_id)).where(meant)
     key: Key | None = await session.scalar(query.with_for_update() if for_update else query)
     if key is None:
@@ -271,7 +275,7 @@ async def _find(session: AsyncSession, ref: str, account_id: str | None, *, for_
 
 async def _check_room(session: AsyncSession, account_id: str) -> None:
     """Make sure that the account exists and may have another key; it waits for others that are making one."""
-    query = select(Account.id).where(Account.id == account_id, Account.deleted_at_ms.is_(None))
+    query = select(Account.id).where(_is(Account.id, account_id), Account.deleted_at_ms.is_(None))
     if await session.scalar(query.with_for_update(key_share=True)) is None:
         raise no_account(account_id)
     kept = select(func.count()).select_from(Key).where(Key.account_id == account_id, Key.deleted_at_ms.is_(None))

@@ -99,54 +99,40 @@ class Events:
         """Whole chunks: the way of almost every byte of almost every stream."""
         # What stands in two chunks is whole only without their framing.
         data = parts[0] if len(parts) == 1 else b"".join(parts)
-        if self._plain and data.endswith(EVENT_ENDS):
+        size = len(data)
+        skipped_size = self._skipped_size + size
+        if self._plain and skipped_size <= self._room and data.endswith(EVENT_ENDS):
             for mark in self._marks:
                 if mark in data:
                     break
             else:
-                size = len(data)
                 if size <= self._one_size:
-                    self._skipped_size += size
+                    self._skipped_size = skipped_size
                     self._skipped_events += 1
                 else:
                     self._skip(data)
                 if self.tape is not None:
                     self.tape.add(data)
                 self._exchange.edge.transport.write(framed)
-                if self._skipped_size > self._room:
-                    self._check(data)
                 return
         self.body(data)
 
     def body(self, data: bytes) -> None:
         """Bytes of the stream, cut anywhere."""
-        if self._waiting is not None:
-            self._waiting.append(data)
-            return
         if self.ended.done:
             return
         if self.tape is not None:
             self.tape.add(data)
-        if self._held is not None:
+        if self._waiting is not None:
+            self._waiting.append(data)
+        elif self._held is not None:
             self._hold(data)
-            return
-        if self._long:
-            data = self._rest_of_long(data)
-        data = self._partial + data
-        end = end_of_events(data[:-1] if data.endswith(_HALF_END) else data)
-        region, self._partial = data[:end], data[end:]
-        if region and self._forward(region):
-            self._hold(self._partial)
-            self._partial = b""
-        elif len(self._partial) > PARTIAL_LIMIT:
-            self._begin_long()
-        self._plain = self._framed and not self._partial and not self._long and self._held is None and self._read >= LEARNED
-        if self._skipped_size > self._room and self._held is None:
-            self._check(region)
+        else:
+            self._take(data)
 
     def end(self) -> None:
         """The stream is whole."""
-        self._wait_no_longer()
+        self._let_pass()
         if self._partial and self._held is None:
             self._forward(self._partial)
         self._partial = b""
@@ -154,7 +140,7 @@ class Events:
 
     def broken(self, error: UpstreamError) -> None:
         """The stream breaks off. After its last event that harms nobody."""
-        self._wait_no_longer()
+        self._let_pass()
         self._error = error
         if self._held is not None:
             self.ended.set(COMPLETE)
@@ -163,34 +149,62 @@ class Events:
 
     # reading
 
+    def _take(self, data: bytes) -> None:
+        if self._long:
+            data = self._rest_of_long(data)
+        data = self._partial + data
+        end = end_of_events(data[:-1] if data.endswith(_HALF_END) else data)
+        region, self._partial = data[:end], data[end:]
+        goes_on = not region or self._forward(region)
+        if not goes_on:
+            self._keep(self._partial)
+            self._partial = b""
+        elif len(self._partial) > PARTIAL_LIMIT:
+            self._begin_long()
+        self._plain = goes_on and self._framed and not self._partial and not self._long and self._held is None and self._read >= LEARNED
+
     def _forward(self, region: bytes) -> bool:
-        """Forward whole events, without those to be hidden, up to the one that is last; whether that was among them."""
-        if self._read >= LEARNED and not any(mark in region for mark in self._marks):
+        """Forward whole events, without those to be hidden, up to the last one, or the one that the funds end with.
+
+        Whether what follows may be forwarded too.
+        """
+        if self._read >= LEARNED and self._skipped_size + len(region) <= self._room and not any(mark in region for mark in self._marks):
             self._skip(region)
             self._send(region)
-            return False
+            return True
         out: list[bytes] = []
         events = split(region)
         for index, event in enumerate(events):
             if self._read >= LEARNED and not any(mark in event for mark in self._marks):
                 self._skip(event)
                 out.append(event)
-                continue
-            self._read += 1
-            if self._guard is not None:
-                # What the provider states may be more than what has passed shows, such as thoughts that are kept from us.
-                self._room = -1 if TOKENS_MARK in event else self._room - len(event)
-                self._first = self._first or event[:FIRST_LIMIT]
-            verdict = self._meter.event(event.rstrip(b"\r\n"))
-            if verdict is Verdict.LAST:
-                self._held = deque()
-                for rest in events[index:]:
-                    self._hold(rest)
-                break
-            if verdict is Verdict.PASS:
-                out.append(event)
+            else:
+                verdict = self._learn(event)
+                if verdict is Verdict.LAST:
+                    self._send(b"".join(out))
+                    self._held = deque()
+                    for rest in events[index:]:
+                        self._hold(rest)
+                    return False
+                if verdict is Verdict.PASS:
+                    out.append(event)
+            if self._skipped_size > self._room:
+                self._send(b"".join(out))
+                out.clear()
+                if not self._check(event):
+                    for rest in events[index + 1 :]:
+                        self._keep(rest)
+                    return False
         self._send(b"".join(out))
-        return self._held is not None
+        return True
+
+    def _learn(self, event: bytes) -> Verdict:
+        self._read += 1
+        if self._guard is not None:
+            # What the provider states may be more than what has passed shows, such as thoughts that are kept from us.
+            self._room = -1 if TOKENS_MARK in event else self._room - len(event)
+            self._first = self._first or event[:FIRST_LIMIT]
+        return self._meter.event(event.rstrip(b"\r\n"))
 
     def _skip(self, data: bytes) -> None:
         events = data.count(b"\n\n") or len(split(data))
@@ -270,17 +284,24 @@ class Events:
         if waiting is None or not self._check(self._last):
             return
         self._waiting = None
-        if waiting:
-            self.body(b"".join(waiting))
+        self._take(b"".join(waiting))
         if not self._slow and self._waiting is None and not self.ended.done:
             self._connection.resume()
 
-    def _wait_no_longer(self) -> None:
-        """There is no more to come: let the client have what has come."""
+    def _let_pass(self) -> None:
+        """The provider says no more: what it has said is shown, and the connection is no longer ours."""
         waiting, self._waiting = self._waiting, None
+        self._guard = None
+        self._room = NEVER
         if waiting:
-            self._room = NEVER
-            self.body(b"".join(waiting))
+            self._take(b"".join(waiting))
+
+    def _keep(self, data: bytes) -> None:
+        """What stands behind the event that stopped it: held back, or waiting for funds; where these have ended it is lost."""
+        if self._waiting is not None:
+            self._waiting.append(data)
+        else:
+            self._hold(data)
 
     # to the client
 
@@ -310,7 +331,8 @@ class Events:
         self._send(self._exchange.dialect.keep_alive)
 
     def usage(self) -> tuple[Usage, bool]:
-        """What the meter has read, or estimates."""
+        """What the meter has read, or estimates. Nothing more is shown after this: what waits for funds comes too late."""
+        self._waiting = None
         if self._long_head and self._held:
             self._meter.event(self._long_head + b"".join(self._held)[-TAIL_LIMIT:])
         return self._seen()

@@ -66,9 +66,10 @@ async def test_a_proxy_may_change_the_host_when_the_public_url_is_set(new_app, n
     await new_account("ada@example.com")
     behind = settings.model_copy(update={"public_url": "https://public.test"})
     browser = new_browser(of=new_app(new_parts(behind), behind))
+    browser.base_url = "https://gateway.test"  # else the cookie would not be sent
     await browser.sign_in("ada@example.com")
     assert await renamed(browser, origin="https://public.test")
-    assert await renamed(browser, origin="http://gateway.test")
+    assert await renamed(browser, origin="https://gateway.test")
     assert not await renamed(browser, origin="http://public.test")
 
 

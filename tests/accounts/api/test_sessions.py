@@ -19,7 +19,7 @@ async def test_sign_in_and_out(ada, browser):
     assert (me["name"], me["email"], me["role"], me["via"]) == ("ada", "ada@example.com", "member", "session")
     assert await browser.refused("GET", "/api/me") == (401, "not_signed_in", None)
     answer = await ada.delete("/api/sessions/current")
-    assert (answer.status_code, cookie_of(answer)["Max-Age"]) == (204, "0")
+    assert (answer.status_code, cookie_of(answer)["max-age"]) == (204, "0")
     assert await ada.refused("GET", "/api/me") == (401, "not_signed_in", None)
 
 
