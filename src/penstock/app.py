@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import uvicorn
@@ -171,6 +172,12 @@ class Parts:
         metrics.gauge("records_queued", lambda: self.recorder.depth)
         metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
         metrics.gauge("open_holds", lambda: plane.holds.open)
+        metrics.gauge("leased_nano", plane.treasury.leased)
+        metrics.gauge("charges_journalled", lambda: plane.books.journalled)
+        metrics.counter("lease_fills", lambda: plane.treasury.fills)
+        metrics.counter("lease_failures", lambda: plane.treasury.failures)
+        metrics.counter("charge_failures", lambda: plane.books.failures)
+        metrics.counter("workers_swept", lambda: self.presence.swept)
         metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools), "idle")
         metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools), "busy")
         metrics.counter("records_dropped", lambda: self.recorder.dropped)
@@ -234,7 +241,7 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
         async with parts.running():
             yield {"plane": parts.plane}
 
-    app = FastAPI(title="Penstock", version=penstock.__version__, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Penstock", version=penstock.__version__, lifespan=lifespan, redoc_url=None, generate_unique_id_function=attrgetter("name"))
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
     parts.control.install(app)
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from mail_server import MailServer, serve_mail
 
+from mail_server import MailServer, serve_mail
 from penstock.accounts.api import errors, install
 from penstock.accounts.api.gate import Gate
 from penstock.accounts.identity import CLI
@@ -22,6 +22,7 @@ from penstock.infra.database import Database
 from penstock.infra.mail import open_mail
 from penstock.settings import Settings
 
+NO_OTHERS = Others()
 PASSWORD = "correct horse battery"
 
 
@@ -95,7 +96,7 @@ def settings(mail: MailServer) -> Settings:
 def new_parts(database: Database, clock: Clock) -> Callable[..., Parts]:
     """Makes the services over the database of the test, or another opening of it. Hashes are cheap, to save time."""
 
-    def make(settings: Settings, over: Database = database, others: Others = Others()) -> Parts:
+    def make(settings: Settings, over: Database = database, others: Others = NO_OTHERS) -> Parts:
         secret = settings.smtp_url.get_secret_value() if settings.smtp_url else None
         return Parts(over, open_mail(secret, settings.mail_from), settings, others, clock, Passwords(memory_kib=64, passes=1))
 

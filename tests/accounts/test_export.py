@@ -27,7 +27,7 @@ def exporter(*names: str, count: int = 2):
     async def export(session, account_id: str):
         for name in names:
             for number in range(count):
-                yield name, {"account_id": account_id, "text": "ü\u2028\"", "number": number}
+                yield name, {"account_id": account_id, "text": 'ü\u2028"', "number": number}
 
     return export
 
@@ -46,7 +46,7 @@ async def test_everything_of_an_account(database, new_account, parts, clock):
     assert [(row["agent"], row["address"]) for row in document["sessions"]] == [("Mozilla", "10.0.0.1")]
     assert [row["action"] for row in document["events"]] == ["account.create", "session.create", "account.change"]
     assert [row["address"] for row in document["events"]] == [None, "10.0.0.1", None]
-    assert document["charges"][1] == {"account_id": account.id, "text": "ü\u2028\"", "number": 1}
+    assert document["charges"][1] == {"account_id": account.id, "text": 'ü\u2028"', "number": 1}
     text = json.dumps(document)
     assert opened.token not in text and other.id not in text
 

@@ -102,7 +102,9 @@ async def test_of_many_at_once_one_wins(new_parts, settings, database, elsewhere
     both = [new_parts(settings, over=opened).joining for opened in (database, elsewhere)]
     await both[0].register("ada@example.com", "")
     _, token = await mail.link()
-    outcomes = await asyncio.gather(*(both[n % 2].join(token, Joiner(f"Ada {n}", PASSWORD), HOME) for n in range(6)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(both[n % 2].join(token, Joiner(f"Ada {n}", PASSWORD), HOME) for n in range(6)), return_exceptions=True
+    )
     assert [isinstance(outcome, tuple) for outcome in outcomes].count(True) == 1
     assert {outcome.code for outcome in outcomes if not isinstance(outcome, tuple)} == {"invalid_request"}
 

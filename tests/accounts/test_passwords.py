@@ -56,7 +56,9 @@ async def test_a_crowd_is_asked_to_come_back(passwords: Passwords) -> None:
     assert await passwords.hash("correct horse")
 
 
-@pytest.mark.parametrize("password", ["", "x" * (SHORTEST - 1), "ab" * LONGEST, "Ada.Lovelace@example.com", "ada.lovelace", "          ", "x" * 20])
+@pytest.mark.parametrize(
+    "password", ["", "x" * (SHORTEST - 1), "ab" * LONGEST, "Ada.Lovelace@example.com", "ada.lovelace", "          ", "x" * 20]
+)
 def test_passwords_that_are_refused(password: str) -> None:
     with pytest.raises(PenstockError) as refused:
         check_password(password, "ada.lovelace@example.com", "new_password")

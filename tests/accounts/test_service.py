@@ -66,7 +66,9 @@ async def test_names_that_are_refused(accounts, name):
     await refused(accounts.create(CLI, Draft(name)), "invalid_request", "name")
 
 
-@pytest.mark.parametrize("limits", [{"rpm": -1}, {"rpm": True}, {"rpm": 1.5}, {"rpm": "1"}, {"rpm": 10**18 + 1}, {"nope": 1}, {"window": "x"}])
+@pytest.mark.parametrize(
+    "limits", [{"rpm": -1}, {"rpm": True}, {"rpm": 1.5}, {"rpm": "1"}, {"rpm": 10**18 + 1}, {"nope": 1}, {"window": "x"}]
+)
 async def test_limits_that_are_refused(accounts, limits):
     await refused(accounts.create(CLI, Draft("x", limits=limits)), "invalid_request", f"limits.{next(iter(limits))}")
 

@@ -147,7 +147,13 @@ async def test_set_up(parts, clock):
 async def test_set_up_refuses_and_the_token_still_works(parts, new_account):
     await new_account("ada@example.com")
     token = await parts.tickets.first_admin()
-    for draft in (Draft("", "a@b.c", PASSWORD), Draft("x", "nope", PASSWORD), Draft("x", "a@b.c", "short"), Draft("x"), Draft("x", "a@b.c")):
+    for draft in (
+        Draft("", "a@b.c", PASSWORD),
+        Draft("x", "nope", PASSWORD),
+        Draft("x", "a@b.c", "short"),
+        Draft("x"),
+        Draft("x", "a@b.c"),
+    ):
         await refused(parts.signing.set_up(token, draft, HOME), "invalid_request")
     await refused(parts.signing.set_up(token, Draft("x", "ada@example.com", PASSWORD), HOME), "conflict")
     await refused(parts.signing.set_up("x" * 64, Draft("x", "a@b.c", PASSWORD), HOME), "invalid_request")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bank import Bank
-
 from penstock.accounts.models import Membership
 from penstock.accounts.standing import standings_of
 

@@ -64,10 +64,14 @@ async def test_of_many_at_once_one_wins(database, elsewhere, clock):
 
 async def test_what_it_was_used_for_may_fail(tickets, database):
     token = await make(tickets, database)
-    with pytest.raises(RuntimeError):
+
+    async def use_and_fail() -> None:
         async with database.session() as session:
             await tickets.use(session, token, "invite")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await use_and_fail()
     assert await use(tickets, database, token)
 
 
@@ -97,7 +101,9 @@ async def test_a_new_one_replaces_that_for_the_same_purpose(tickets, database):
     second = await make(tickets, database, Purpose("reset", "acc_1", "ada@example.org"))
     await refused(tickets.look(first, "reset"))
     assert await tickets.look(second, "reset") and await tickets.look(other, "reset")
-    invites = [await make(tickets, database, purpose) for purpose in (INVITE, Purpose("invite", email="ada@example.com", created_by="acc_2"))]
+    invites = [
+        await make(tickets, database, purpose) for purpose in (INVITE, Purpose("invite", email="ada@example.com", created_by="acc_2"))
+    ]
     assert all([await tickets.look(token, "invite") for token in invites])
 
 

@@ -44,7 +44,14 @@ async def test_put(tiers, database):
     assert found.earns == made.earns == [{"amount_nano": 20, "months": 1}, {"amount_nano": 40, "months": 6}]
     await tiers.put(CLI, "gold", Terms("Gold", 6))
     found = await tiers.get("gold")
-    assert (found.rank, found.multiplier_micro, found.limits, found.models, found.monthly_nano, found.earns) == (6, 1_000_000, {}, None, None, [])
+    assert (found.rank, found.multiplier_micro, found.limits, found.models, found.monthly_nano, found.earns) == (
+        6,
+        1_000_000,
+        {},
+        None,
+        None,
+        [],
+    )
     async with database.session(read_only=True) as session:
         assert await session.scalar(select(Revision.number).where(Revision.name == CALLERS)) == 2
         (first, _) = (await session.scalars(select(Event).where(Event.action == "tier.put").order_by(Event.id))).all()
@@ -54,7 +61,8 @@ async def test_put(tiers, database):
 @pytest.mark.parametrize(
     ("change", "param"),
     [
-        ({"title": ""}, "title"), ({"title": " x"}, "title"), ({"title": "a\x00"}, "title"), ({"rank": -1}, "rank"), ({"rank": True}, "rank"),
+        ({"title": ""}, "title"), ({"title": " x"}, "title"), ({"title": "a\x00"}, "title"), ({"rank": -1}, "rank"),
+        ({"rank": True}, "rank"),
         ({"multiplier_micro": -1}, "multiplier_micro"), ({"multiplier_micro": 1_000_000_001}, "multiplier_micro"),
         ({"multiplier_micro": 0.9}, "multiplier_micro"), ({"limits": {"rpm": -1}}, "limits.rpm"), ({"models": []}, "models"),
         ({"models": [" "]}, "models"), ({"models": ["a\x00"]}, "models"), ({"monthly_nano": 0}, "monthly_nano"),

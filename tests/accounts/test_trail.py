@@ -36,10 +36,13 @@ async def test_the_command_line_is_called_so(trail, database):
 
 
 async def test_what_is_undone_leaves_no_trace(trail, database):
-    with pytest.raises(RuntimeError):
+    async def note_and_fail() -> None:
         async with database.session() as session:
             await trail.note(session, WHO, "key.create", "key_1", account_id="acc_1")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await note_and_fail()
     assert (await trail.list()).data == []
 
 

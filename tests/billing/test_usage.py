@@ -57,7 +57,12 @@ async def charges(database):
 async def test_everything_by_everything(database, charges, by):
     usage = Statistics(database)
     for span in SPANS:
-        for scope in ({}, {"account_id": "acc_a"}, {"account_id": "acc_operator", "model": "gpt-*"}, {"channel": "spare", "key_id": "key_acc_a_1"}):
+        for scope in (
+            {},
+            {"account_id": "acc_a"},
+            {"account_id": "acc_operator", "model": "gpt-*"},
+            {"channel": "spare", "key_id": "key_acc_a_1"},
+        ):
             of = Selection(span=span, **scope)
             mine = selected(charges, of)
             assert [(part.of, part.sums) for part in await usage.by(by, of)] == expected(mine, by)

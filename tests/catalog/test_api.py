@@ -211,6 +211,17 @@ async def test_multipliers(admin):
         assert error(await admin.put("/api/multipliers/x", json={"multiplier_micro": wrong}))[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("DELETE", "/api/prices/%00"), ("POST", "/api/prices/%00/confirm"), ("POST", "/api/prices/official/%00/x/confirm"),
+     ("DELETE", "/api/multipliers/%00"), ("PUT", "/api/multipliers/a%00b"), ("GET", "/api/prices?model=%00"), ("DELETE", "/api/multipliers/"),
+     ("PUT", "/api/multipliers/%ed%a0%80"), ("DELETE", "/api/prices/%ff")],
+)  # fmt: skip
+async def test_names_that_no_database_takes_are_refused(admin, method, path):
+    body = {"multiplier_micro": 1} if method == "PUT" else None
+    assert error(await admin.request(method, path, json=body))[:2] == (400, "invalid_request")
+
+
 GUARDED = [
     ("GET", "/api/prices"), ("POST", "/api/prices"), ("POST", "/api/prices/import"), ("GET", "/api/prices/export"),
     ("POST", "/api/prices/prc_x/confirm"), ("DELETE", "/api/prices/prc_x"), ("GET", "/api/multipliers"), ("PUT", "/api/multipliers/x"),

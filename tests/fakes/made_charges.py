@@ -64,7 +64,7 @@ async def write(database: Database, charges: Iterable[Charge]) -> None:
     rows = [columns(charge) for charge in charges]
     if rows:
         async with database.session() as session:
-            await session.execute(insert(ChargeRow), rows)
+            await session.execute(insert(ChargeRow.__table__), rows)  # the table itself takes None as it is
 
 
 async def empty(database: Database) -> None:

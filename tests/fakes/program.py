@@ -14,7 +14,7 @@ from typing import Self
 
 from penstock.settings import Settings, names
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def environment(**given: str) -> dict[str, str]:

@@ -13,17 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bank import Bank
-from guarded import OUT, PRICE, Bursar, guarded, lease, nothing
+from guarded import IN, OUT, PRICE, Bursar, guarded, lease, nothing
 from penstock.billing.door import UNCOUNTED, Hold, Holds
 from penstock.catalog.prices import free_price
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
 from penstock.relay.admit import OWN_CREDENTIALS
-from penstock.relay.guard import LEAST_BYTES, NEVER, ROOM_LIMIT, STEP_TOKENS, TRIES, Guard, guard_of
+from penstock.relay.guard import LEAST_BYTES, LEAST_STEP_TOKENS, NEVER, ROOM_LIMIT, TRIES, Guard, guard_of
 from penstock.relay.running import Running
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
+STEP_TOKENS = LEAST_STEP_TOKENS
+"""What a hold is extended by while a stream is short."""
 STEP = PRICE.at_most(0, STEP_TOKENS)
 
 
@@ -43,10 +45,10 @@ def spent(output: int, input_: int = 0) -> Usage:
 
 
 def test_room_is_what_the_hold_certainly_pays_for(held):
-    guard, _ = held(2 * STEP)
+    guard, _ = held(10_000 * OUT)
     assert guard.room(spent(0)) == ROOM_LIMIT
-    assert lasts(guard.room(spent(STEP_TOKENS)), STEP_TOKENS)
-    assert lasts(guard.room(spent(STEP_TOKENS * 3 // 2)), STEP_TOKENS // 2)
+    assert lasts(guard.room(spent(5_500)), 4_500)
+    assert lasts(guard.room(spent(8_000)), 2_000)
 
 
 async def test_little_is_left_and_then_nothing(held):
@@ -97,7 +99,7 @@ def test_a_hold_is_extended_before_it_is_used_up(held):
 def test_a_cost_far_above_the_hold_is_covered_in_one_step(held):
     guard, _ = held(STEP, 10 * STEP)
     assert guard.room(spent(5 * STEP_TOKENS)) > 0
-    assert lasts(guard.room(spent(5 * STEP_TOKENS)), STEP_TOKENS)
+    assert lasts(guard.room(spent(5 * STEP_TOKENS)), 5 * STEP_TOKENS // 4)
 
 
 async def test_the_last_of_the_money_is_used_before_the_stream_ends(held):
@@ -121,6 +123,13 @@ async def test_a_cap_bounds_as_money_does(held):
     assert guard.room(spent(150)) == 0
 
 
+@pytest.mark.parametrize(("output", "tokens"), [(0, 256), (1_000, 256), (4_000, 1_000), (16_384, 4_096), (1_000_000, 4_096)])
+def test_steps_grow_with_the_output(held, output, tokens):
+    guard, hold = held((output + 10) * OUT, 10**12)
+    guard.room(spent(output))
+    assert hold.amount_nano == (output + 10) * OUT + PRICE.at_most(0, tokens)
+
+
 @pytest.mark.parametrize(("output", "goes_on"), [(99, True), (100, False), (101, False), (150, False), (151, False)])
 async def test_without_a_cap_the_estimate_counts(held, output, goes_on):
     guard, _ = held(100 * OUT)
@@ -129,8 +138,16 @@ async def test_without_a_cap_the_estimate_counts(held, output, goes_on):
 
 @pytest.mark.parametrize(("output", "goes_on"), [(100, True), (101, True), (150, True), (151, False), (1_000, False)])
 async def test_an_estimate_a_little_above_the_callers_own_bound_is_wrong(held, output, goes_on):
-    guard, _ = held(100 * OUT + 1, cap=100)
+    guard, _ = held(100 * OUT, cap=100)
     assert bool(guard.room(spent(output))) is goes_on
+
+
+async def test_no_more_is_held_than_the_callers_own_bound_can_cost(held):
+    guard, hold = held(100 * OUT, 10_000 * OUT, cap=100)
+    assert guard.room(spent(99)) == ROOM_LIMIT and hold.amount_nano == 100 * OUT
+    assert guard.room(spent(99, input_=50)) > 0
+    assert hold.amount_nano == 100 * OUT + 50 * IN
+    assert guard.room(spent(100, input_=50)) == ROOM_LIMIT
 
 
 async def test_what_costs_nothing_goes_on(held):
@@ -144,7 +161,7 @@ async def test_what_costs_nothing_goes_on(held):
 async def test_more_is_asked_for_once_while_something_is_left(held):
     bursar = Bursar()
     guard, hold = held(STEP, more=bursar.more)
-    for output in range(STEP_TOKENS - 500, STEP_TOKENS, 100):
+    for output in range(STEP_TOKENS - 40, STEP_TOKENS, 10):
         assert guard.room(spent(output)) > 0
         await asyncio.sleep(0)
     assert bursar.asked == [STEP]

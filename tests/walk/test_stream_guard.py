@@ -149,12 +149,16 @@ def test_an_old_completion_of_anthropics(poor):
     assert (last["type"], last["stop_reason"], last["error"]["code"]) == ("completion", "max_tokens", "insufficient_funds")
 
 
-def test_a_tool_call(poor):
-    place = {"type": "object", "properties": {f"field{number}": {"type": "string"} for number in range(300)}}
+def test_a_tool_call(bank_gateway):
+    place = {"type": "object", "properties": {f"field{number}": {"type": "string"} for number in range(60)}}
     tool: Any = {"type": "function", "function": {"name": "weather", "parameters": place}}
-    with openai(poor).chat.completions.create(model="demo-tool-d1", messages=TALK, tools=[tool], stream=True) as stream:
+    asked = {"model": "demo-tool-d1", "messages": TALK, "tools": [tool], "stream": True}
+    member = join(bank_gateway, paid_nano=costs(TOKENS, len(json.dumps(asked)) // 4))
+    with openai(member).chat.completions.create(model="demo-tool-d1", messages=TALK, tools=[tool], stream=True) as stream:
         *_, last = list(stream)
     assert last.choices[0].finish_reason == "length"
+    (row,) = member.charges()
+    assert row["outcome"] == "out_of_funds" and 50 < row["output_tokens"] < 150
 
 
 # money
@@ -211,7 +215,7 @@ def test_many_streams_share_what_there_is(bank_gateway):
         ends = list(pool.map(one, range(10)))
     assert "short" in ends
     bank_gateway.check_quiet()
-    assert -10 * costs(2, 0) <= member.left() <= 0
+    assert -10 * costs(2, 0) <= member.left() < costs(TOKENS), "who was served to the end gives the rest of its hold back"
     bank_gateway.run(member.bank.check())
 
 

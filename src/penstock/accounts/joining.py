@@ -89,6 +89,15 @@ class Joining:
             await self._trail.note(session, who, "account.invite", who.account_id, account_id=who.account_id, detail=detail)
         self._post.later(self._send_link(Purpose("invite", email=email, role=role, created_by=who.account_id)), "mail for an invitation")
 
+    async def ticket(self, who: Identity, email: str, role: Role = "member") -> str:
+        """The token of such a link, for an administrator to pass on. Raises PenstockError `invalid_request`, `conflict`."""
+        email = read_email(email)
+        if await self._is_taken(email):
+            raise PenstockError("conflict", "There is an account with this e-mail address already.", param="email")
+        async with self._database.session() as session:
+            await self._trail.note(session, who, "account.invite", who.account_id, account_id=who.account_id, detail={"role": role})
+            return await self._tickets.make(session, Purpose("invite", email=email, role=role, created_by=who.account_id))
+
     async def join(self, token: str, joiner: Joiner, browser: Browser) -> tuple[Account, Opened]:
         """Make the account of an invitation or a registration, and sign in to it.
 

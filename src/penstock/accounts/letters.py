@@ -14,6 +14,10 @@ class Letters:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
 
+    def link(self, page: str, token: str) -> str:
+        """Where someone goes on who has a token: to a page of the console."""
+        return f"{self._url}/{page}#{token}"
+
     def invitation(self, to: str, token: str) -> Letter:
         """To someone who was invited."""
         return self._letter(to, "Your invitation", "You have been invited to an account.", "join", token, "invite")
@@ -52,7 +56,7 @@ class Letters:
         hours = LASTS_MS[kind] // _HOUR_MS
         lasts = "an hour" if hours == 1 else f"{hours} hours"
         text = (
-            f"{opening} Open this link to go on:\n  {self._url}/{page}#{token}\n\nIt works once, within {lasts}. "
+            f"{opening} Open this link to go on:\n  {self.link(page, token)}\n\nIt works once, within {lasts}. "
             "If it was not you, do nothing.\n"
         )
         return Letter(to, subject, text)

@@ -46,7 +46,7 @@ class Parts:
         passwords: Passwords | None = None,
     ) -> None:
         passwords = passwords or Passwords()
-        self.post = Post(mail, Letters(settings.public_url or f"http://{settings.host}:{settings.port}"))
+        self.post = Post(mail, letters_of(settings))
         self.accounts = Accounts(database, now_ms, passwords=passwords, endings=others.endings)
         self.sessions = Sessions(database, now_ms)
         self.signing = Signing(database, passwords, now_ms)
@@ -61,6 +61,11 @@ class Parts:
     async def stop(self) -> None:
         """Send the letters that wait."""
         await self.post.finished()
+
+
+def letters_of(settings: Settings) -> Letters:
+    """Who writes letters, with links to where people find the gateway."""
+    return Letters(settings.public_url or f"http://{settings.host}:{settings.port}")
 
 
 async def purge(database: Database, now_ms: int) -> int:

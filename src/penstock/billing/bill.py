@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from penstock.billing.charge import COLUMNS, Charge
 from penstock.billing.models import ChargeOf, ChargeRow, UsageDay
 from penstock.billing.rollup import mark
-from penstock.billing.selection import Selection, Span, between, came_ms, first_id, named, owned, rare
-from penstock.billing.sums import DAY_MS, HOUR_MS
+from penstock.billing.selection import UNSEEN_ID, Selection, Span, between, came_ms, first_id, named, owned, rare
+from penstock.billing.sums import DAY_MS, HOUR_MS, constant
 from penstock.billing.usage import total
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
@@ -106,7 +106,7 @@ async def _indexed(session: AsyncSession, of: Selection, ids: Range, after: int,
     looked_at = _candidates(of, ids, after, bound)
     selected = [*named(of, ChargeRow, session), *rare(of)]
     query = select(*_ROW).join_from(looked_at, ChargeRow, ChargeRow.id == looked_at.c.id).where(*selected)
-    rows = await session.execute(query.order_by(ChargeRow.id.desc()).limit(limit))
+    rows = await session.execute(query.order_by(looked_at.c.id.desc()).limit(limit))
     found = [Charge(*row) for row in rows]
     if of.plain or len(found) == limit:
         return found, None
@@ -117,7 +117,7 @@ async def _indexed(session: AsyncSession, of: Selection, ids: Range, after: int,
 def _candidates(of: Selection, ids: Range, after: int, bound: int) -> Subquery:
     """The newest ids of the account or key, or of all charges."""
     if of.account_id is None and of.key_id is None:
-        query = select(ChargeRow.id.label("id")).where(*_within(ChargeRow.id, ids), ChargeRow.number <= after)
+        query = select(ChargeRow.id.label("id")).where(*_within(ChargeRow.id, ids), ChargeRow.number + constant(0) <= after)
         return query.order_by(ChargeRow.id.desc()).limit(bound).subquery()
     column = ChargeOf.charge_id
     query = select(column.label("id")).where(*_within(column, ids), *_of_owner(of))
@@ -134,8 +134,8 @@ async def _last_day(session: AsyncSession, of: Selection, ids: Range) -> int | N
 
 async def _fresh(session: AsyncSession, of: Selection, ids: Range, after: int, limit: int) -> list[Charge]:
     """Charges that the roll-up has not seen yet."""
-    selected = [*_within(ChargeRow.id, ids), *owned(of), *named(of, ChargeRow, session), *rare(of)]
-    query = select(*_ROW).where(ChargeRow.number > after, *selected).order_by(ChargeRow.id.desc()).limit(limit)
+    selected = [*_within(UNSEEN_ID, ids), *owned(of), *named(of, ChargeRow, session), *rare(of)]
+    query = select(*_ROW).where(ChargeRow.number > after, *selected).order_by(UNSEEN_ID.desc()).limit(limit)
     return [Charge(*row) for row in await session.execute(query)]
 
 
@@ -152,15 +152,15 @@ async def _count(session: AsyncSession, of: Selection) -> int:
 
 async def _counted(session: AsyncSession, of: Selection) -> int:
     """The charges of less than two hours, counted."""
-    selected = named(of, ChargeRow, session)
-    fresh = [*between(of, ChargeRow.id), *owned(of), *selected]
+    selected = [*owned(of), *named(of, ChargeRow, session)]
     if of.account_id is None and of.key_id is None:
-        return await session.scalar(select(func.count()).select_from(ChargeRow).where(*fresh)) or 0
+        return await session.scalar(select(func.count()).select_from(ChargeRow).where(*between(of, ChargeRow.id), *selected)) or 0
     query = select(func.count()).select_from(ChargeOf).where(*between(of, ChargeOf.charge_id), *_of_owner(of))
     if of.model is not None or of.channel is not None:
         query = query.join(ChargeRow, ChargeRow.id == ChargeOf.charge_id).where(*selected)
     indexed = await session.scalar(query)
-    unseen = await session.scalar(select(func.count()).select_from(ChargeRow).where(ChargeRow.number > await mark(session), *fresh))
+    fresh = (ChargeRow.number > await mark(session), *between(of, UNSEEN_ID), *selected)
+    unseen = await session.scalar(select(func.count()).select_from(ChargeRow).where(*fresh))
     return (indexed or 0) + (unseen or 0)
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from penstock.accounts.models import OPERATOR
 from penstock.billing.models import ChargeRow
 
+UNSEEN_ID = ChargeRow.id.concat("")
+"""The id, for charges that are looked for by their number: of an expression no database believes that its index would help."""
 LAST_MS = 16**12 - 1
 """The last moment that an id can begin with."""
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.billing.models import ChargeRow, UsageDay, UsageHour, UsageKey
 from penstock.billing.rollup import mark
-from penstock.billing.selection import Selection, Span, between, named, on_postgresql, owned
+from penstock.billing.selection import UNSEEN_ID, Selection, Span, between, named, on_postgresql, owned
 from penstock.billing.sums import DAY_MS, HOUR_MS, account, amounts, begins_ms, key, tokens
 from penstock.infra.database import Database
 
@@ -130,7 +130,7 @@ def _sources(session: AsyncSession, by: By | None, of: Selection, after: int) ->
     ]
     whole = replace(of, span=Span(since_ms, until_ms))
     fresh = select(_of_charge(session, by).label("of"), *(amount.label(name) for name, amount in amounts().items()))
-    fresh = fresh.where(ChargeRow.number > after, *between(whole, ChargeRow.id), *owned(of), *named(of, ChargeRow, session))
+    fresh = fresh.where(ChargeRow.number > after, *between(whole, UNSEEN_ID), *owned(of), *named(of, ChargeRow, session))
     return [*sources, fresh]
 
 

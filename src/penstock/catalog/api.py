@@ -177,7 +177,7 @@ def _catalog(request: Request) -> Catalog:
 
 Service = Annotated[Prices, Depends(_prices)]
 Priceable = Annotated[Catalog, Depends(_catalog)]
-PriceId = Annotated[str, Path(max_length=400, examples=["prc_..."])]
+PriceId = Annotated[str, Path(max_length=400, pattern=r"^[!-~]+$", examples=["prc_..."])]
 ModelPath = Annotated[str, Path(max_length=NAME_LIMIT, examples=["gpt-4o"], description="A public name, or a glob.")]
 
 
@@ -232,13 +232,17 @@ async def export_prices(_: Admin, prices: Service) -> Response:
     return JSONResponse(write_set(await prices.export()), headers={"content-disposition": 'attachment; filename="prices.json"'})
 
 
-@routes.post("/prices/{price_id:path}/confirm", status_code=204, responses=refusals("not_signed_in", "forbidden", "not_found", "conflict"))
+@routes.post(
+    "/prices/{price_id:path}/confirm",
+    status_code=204,
+    responses=refusals("invalid_request", "not_signed_in", "forbidden", "not_found", "conflict"),
+)
 async def confirm_price(price_id: PriceId, who: Admin, prices: Service) -> None:
     """Have a price that waits count from now on, one's own or an official one."""
     await prices.confirm(who, price_id)
 
 
-@routes.delete("/prices/{price_id}", status_code=204, responses=refusals("not_signed_in", "forbidden", "not_found"))
+@routes.delete("/prices/{price_id}", status_code=204, responses=refusals("invalid_request", "not_signed_in", "forbidden", "not_found"))
 async def retire_price(price_id: PriceId, who: Admin, prices: Service) -> None:
     """Have a price of one's own no longer count; the one before it, or the official one, is in force again."""
     await prices.retire(who, price_id)
@@ -256,7 +260,9 @@ async def put_multiplier(model: ModelPath, body: MultiplierGiven, who: Admin, pr
     return _shown_multiplier(await prices.put_multiplier(who, model, body.multiplier_micro))
 
 
-@routes.delete("/multipliers/{model:path}", status_code=204, responses=refusals("not_signed_in", "forbidden", "not_found"))
+@routes.delete(
+    "/multipliers/{model:path}", status_code=204, responses=refusals("invalid_request", "not_signed_in", "forbidden", "not_found")
+)
 async def delete_multiplier(model: ModelPath, who: Admin, prices: Service) -> None:
     """No longer multiply them."""
     await prices.delete_multiplier(who, model)

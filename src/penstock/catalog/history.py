@@ -66,7 +66,7 @@ class History:
         self._used, self._official = {}, {}
         try:
             async with self._database.session() as session:
-                changed = await self._write_used(session, used)
+                changed = await write_used(session, [used[version] for version in sorted(used)], self._now_ms())
                 for names in sorted(official):
                     changed |= await self._compare(session, names, official[names])
                 if changed:
@@ -75,9 +75,6 @@ class History:
         except BaseException:
             self._used, self._official = used | self._used, official | self._official
             raise
-
-    async def _write_used(self, session: AsyncSession, used: dict[str, Used]) -> bool:
-        return await write_used(session, [used[version] for version in sorted(used)], self._now_ms())
 
     async def _compare(self, session: AsyncSession, names: tuple[str, str], price: Price) -> bool:
         """Put an official price in force, or let it wait; whether anything changed."""

@@ -14,7 +14,7 @@ from penstock.accounts.identity import Identity
 from penstock.accounts.models import Account
 from penstock.accounts.standing import standings_of
 from penstock.accounts.trail import Trail
-from penstock.catalog.checks import Verdict, check_multiplier, check_wish, judge
+from penstock.catalog.checks import Verdict, check_model, check_multiplier, check_wish, judge
 from penstock.catalog.history import REVISION, Used, write_used
 from penstock.catalog.models import Multiplier, PriceInForce, PriceOverride
 from penstock.catalog.prices import Price
@@ -75,6 +75,7 @@ class Prices:
         if place.after is not None:
             query = query.where(PriceOverride.id < place.after)
         if model is not None:
+            check_model(model)
             query = query.where(PriceOverride.model == model)
         if not retired:
             query = query.where(PriceOverride.retired_at_ms.is_(None))
@@ -204,6 +205,7 @@ class Prices:
 
     async def delete_multiplier(self, who: Identity, model: str) -> None:
         """No longer multiply the prices of a model, or of what a glob matches."""
+        check_model(model)
         async with self._database.session() as session:
             row = await session.get(Multiplier, model.lower())
             if row is None:

@@ -17,6 +17,7 @@ import msgspec
 from penstock.billing.door import Funds, Hold
 from penstock.catalog.door import Price
 from penstock.kit.errors import PenstockError
+from penstock.kit.money import MAX_NANO
 from penstock.kit.tasks import spawn
 from penstock.upstream.usage import Usage
 
@@ -28,8 +29,8 @@ NEVER = 1 << 62
 """A room that no stream fills."""
 ROOM_LIMIT = 16 * 1024
 """The guard is asked at least once in so many bytes: figures that the provider states may be higher than the estimate."""
-STEP_TOKENS = 4096
-"""A hold is extended by the price of so much output."""
+LEAST_STEP_TOKENS, MOST_STEP_TOKENS = 256, 4096
+"""A hold is extended by the price of a quarter of the output so far, but of no less and no more than this."""
 LEAST_BYTES = 3
 """No estimate makes a token of fewer bytes: funds for a number of tokens last for three times as many bytes at least."""
 TRIES = 3
@@ -43,17 +44,17 @@ More = Callable[[int], Coroutine[Any, Any, None]]
 class Guard:
     """Watches the cost of one stream under its hold. `refusal` is why the stream had to end, if it had to.
 
-    `output_cap` is the caller's own bound on the output: an estimate that is a little above it is wrong, not the provider.
+    `output_cap` is the caller's own bound on the output. No more than that is held for, and an estimate that is a little above it
+    is wrong, not the provider; one that is far above it says that the provider does not keep to it.
     """
 
-    __slots__ = ("_asking", "_cap", "_hold", "_more", "_price", "_step_nano", "_then", "_tries", "refusal")
+    __slots__ = ("_asking", "_cap", "_hold", "_more", "_price", "_then", "_tries", "refusal")
 
     def __init__(self, price: Price, hold: Hold, output_cap: int | None, more: More) -> None:
         self._price = price
         self._hold = hold
         self._cap = output_cap
         self._more = more
-        self._step_nano = 0
         self._asking: asyncio.Task[None] | None = None
         self._then: Callable[[], None] | None = None
         self._tries = 0
@@ -61,23 +62,30 @@ class Guard:
 
     def room(self, usage: Usage) -> int:
         """For how many more bytes of the stream the hold pays, after so much usage; 0 when it is used up and cannot be extended now."""
-        hold, price = self._hold, self._price
-        step_nano = self._step_nano = self._step_nano or price.at_most(0, STEP_TOKENS)
-        cost_nano = price.cost(self._plausible(usage))
+        hold, price, cap = self._hold, self._price, self._cap
+        output = usage.output_tokens
+        cost_nano, most_nano = price.cost(usage), MAX_NANO
+        if cap is not None and output <= cap + cap // 2:
+            most_nano = price.cost(msgspec.structs.replace(usage, output_tokens=cap, reasoning_tokens=min(cap, usage.reasoning_tokens)))
+            cost_nano = min(cost_nano, most_nano)
+            if most_nano <= hold.amount_nano:
+                return ROOM_LIMIT
+        step_tokens = min(max(output // 4, LEAST_STEP_TOKENS), MOST_STEP_TOKENS)
+        step_nano = price.at_most(0, step_tokens)
         left_nano = hold.amount_nano - cost_nano
         if left_nano < step_nano // 4:
-            wanted_nano = step_nano - min(left_nano, 0)
+            wanted_nano = min(step_nano - min(left_nano, 0), most_nano - hold.amount_nano)
             before_nano = hold.amount_nano
             if hold.extend(wanted_nano):
                 if hold.amount_nano == before_nano:
                     return NEVER  # nothing is kept of which there could be too little
                 left_nano = hold.amount_nano - cost_nano
                 self._tries = 0
-            if left_nano < step_nano // 4 and self._asking is None and self._tries < (TRIES if left_nano <= 0 else 1):
+            if hold.amount_nano < before_nano + wanted_nano and self._asking is None and self._tries < (TRIES if left_nano <= 0 else 1):
                 self._ask(wanted_nano)
         if left_nano < 0 or (cost_nano and not left_nano):
             return 0
-        return min(ROOM_LIMIT, left_nano * STEP_TOKENS // step_nano * LEAST_BYTES + 1)
+        return min(ROOM_LIMIT, left_nano * step_tokens // step_nano * LEAST_BYTES + 1)
 
     def wait(self, then: Callable[[], None]) -> bool:
         """Whether more funds have been asked for; `then` is called when there is an answer."""
@@ -85,12 +93,6 @@ class Guard:
             return False
         self._then = then
         return True
-
-    def _plausible(self, usage: Usage) -> Usage:
-        cap = self._cap
-        if cap is None or not cap < usage.output_tokens <= cap + cap // 2:
-            return usage
-        return msgspec.structs.replace(usage, output_tokens=cap, reasoning_tokens=min(cap, usage.reasoning_tokens))
 
     def _ask(self, wanted_nano: int) -> None:
         self._tries += 1

@@ -49,6 +49,8 @@ GAUGES = {
     "records_queued": Watched("penstock_records_queued", "Records that are not written yet."),
     "records_queued_bytes": Watched("penstock_records_queued_bytes", "Memory held by records that are not written yet."),
     "open_holds": Watched("penstock_open_holds", "Holds that are neither settled nor released."),
+    "leased_nano": Watched("penstock_leased_nano", "Money that workers have on lease and have not spent, in nano-dollars."),
+    "charges_journalled": Watched("penstock_charges_journalled", "Charges that wait in journals for the database."),
     "upstream_connections": Watched("penstock_upstream_connections", "Connections to providers.", "state"),
     "client_connections": Watched("penstock_client_connections", "Connections of clients."),
     "resident_bytes": Watched("process_resident_memory_bytes", "Resident memory, all workers."),
@@ -56,6 +58,10 @@ GAUGES = {
 }
 COUNTERS = {
     "records_dropped": Watched("penstock_records_dropped", "Records that were dropped because the queue was full."),
+    "lease_fills": Watched("penstock_lease_fills", "Transactions that filled leases."),
+    "lease_failures": Watched("penstock_lease_failures", "Leases that the database could not fill."),
+    "charge_failures": Watched("penstock_charge_failures", "Attempts to write charges that the database or the journal refused."),
+    "workers_swept": Watched("penstock_workers_swept", "Workers that had died and whose leases were returned."),
     "cpu_seconds": Watched("process_cpu_seconds", "User and system CPU time, all workers."),
 }
 _PROCESS = {

@@ -66,6 +66,9 @@ class Tunnel:
         self._guard = guard
         self._dry = False
         """The funds have ended; the session does after the message that is being passed on."""
+        self._waiting = False
+        """More funds are asked for, and both sides wait."""
+        self._slow = False
         self._frames = Frames()
         self.ended = Signal()
         self.tape: Tape | None = None
@@ -129,11 +132,14 @@ class Tunnel:
 
     def client_slow(self) -> None:
         """The client is slow."""
+        self._slow = True
         self._connection.pause()
 
     def client_ready(self) -> None:
         """The client has caught up."""
-        self._connection.resume()
+        self._slow = False
+        if not self._waiting:
+            self._connection.resume()
 
     def stop(self) -> None:
         """The gateway stops: both sides are closed."""
@@ -145,15 +151,26 @@ class Tunnel:
     def _check(self) -> None:
         """Ask the guard whether the funds reach further."""
         guard = self._guard
-        if guard is not None and not guard.room(self.so_far()):
-            self._dry = not guard.wait(self._answered)
+        if guard is None or self._waiting or guard.room(self.so_far()):
+            return
+        self._dry = not guard.wait(self._answered)
+        if not self._dry:
+            self._waiting = True
+            self._connection.pause()
+            self._edge.hold_reading("funds")
 
     def _answered(self) -> None:
         """More funds were asked for, and there is an answer."""
-        if not self.ended.done:
-            self._check()
-            if self._dry:
-                self._end_early()
+        self._waiting = False
+        if self.ended.done:
+            return
+        self._check()
+        if self._dry:
+            self._end_early()
+        if not self._waiting and not self.ended.done:
+            self._edge.go_on_reading("funds")
+            if not self._slow:
+                self._connection.resume()
 
     def _end_early(self) -> None:
         """Tell the client why, and close; in the middle of a message nothing can be said yet."""

@@ -12,7 +12,13 @@ async def test_create_and_get(admin, new_browser):
     answer = await admin.post("/api/accounts", json=given)
     assert answer.status_code == 201
     made = answer.json()
-    assert (made["name"], made["email"], made["role"], made["prepaid"], made["state"]) == ("Eve", "eve@example.com", "member", False, "active")
+    assert (made["name"], made["email"], made["role"], made["prepaid"], made["state"]) == (
+        "Eve",
+        "eve@example.com",
+        "member",
+        False,
+        "active",
+    )
     assert (made["limits"]["rpm"], made["limits"]["tpm"]) == (60, None) and "password" not in made
     assert (await admin.get(f"/api/accounts/{made['id']}")).json() == made
     await new_browser().sign_in("eve@example.com")
@@ -27,12 +33,18 @@ async def test_create_and_get(admin, new_browser):
         ({"name": "x", "email": "nope"}, "email"), ({"name": "x", "password": PASSWORD}, "email"), ({"name": "x", "id": "acc_x"}, "id"),
         ({"name": "x", "email": "a@b.c", "password": "short"}, "password"), ({"name": "x", "limits": {"rpm": -1}}, "limits.rpm"),
         ({"name": "x", "limits": {"rpm": 1.5}}, "limits.rpm"), ({"name": "x", "limits": {"rpm": "1"}}, "limits.rpm"),
-        ({"name": "x", "limits": {"day_nano": 10**18 + 1}}, "limits.day_nano"), ({"name": "x", "limits": {"day_nano": True}}, "limits.day_nano"),
-        ({"name": "x", "limits": {"nope": 1}}, "limits.nope"), ({"name": "a\x00b"}, "name"), ({"name": "\ud800"}, "name"),
+        ({"name": "x", "limits": {"day_nano": 10**18 + 1}}, "limits.day_nano"),
+        ({"name": "x", "limits": {"day_nano": True}}, "limits.day_nano"),
+        ({"name": "x", "limits": {"nope": 1}}, "limits.nope"), ({"name": "a\x00b"}, "name"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_made(admin, given, param):
     assert await admin.refused("POST", "/api/accounts", json=given) == (400, "invalid_request", param)
+
+
+async def test_a_lone_surrogate_is_no_name(admin):
+    given = {"content": b'{"name": "\\ud800"}', "headers": {"content-type": "application/json"}}
+    assert await admin.refused("POST", "/api/accounts", **given) == (400, "invalid_request", "name")
 
 
 async def test_change(admin, ada):
@@ -78,7 +90,13 @@ async def test_list(admin, new_account):
     assert sorted(names) == ["n0", "n1", "n2", "n3", "root"] and second["next"] is None
     assert [one["name"] for one in (await admin.get("/api/accounts?role=admin")).json()["data"]] == ["operator", "root"]
     assert (await admin.get("/api/accounts?state=deleted")).json()["data"] == []
-    for query, param in (("state=x", "state"), ("role=x", "role"), ("search=", "search"), (f"search={'x' * 201}", "search"), ("cursor=x", "cursor")):
+    for query, param in (
+        ("state=x", "state"),
+        ("role=x", "role"),
+        ("search=", "search"),
+        (f"search={'x' * 201}", "search"),
+        ("cursor=x", "cursor"),
+    ):
         assert await admin.refused("GET", f"/api/accounts?{query}") == (400, "invalid_request", param)
 
 
@@ -106,7 +124,8 @@ async def test_to_members_others_are_not_there(ada, admin):
 async def test_members_administer_nothing(ada, admin):
     for account_id in (ada.account_id, admin.account_id, "acc_nobody"):
         for method, path, body in (
-            ("GET", "", None), ("POST", "", {"name": "x"}), ("PATCH", f"/{account_id}", {"role": "admin"}), ("DELETE", f"/{account_id}", None),
+            ("GET", "", None), ("POST", "", {"name": "x"}), ("PATCH", f"/{account_id}", {"role": "admin"}),
+            ("DELETE", f"/{account_id}", None),
             ("POST", f"/{account_id}/disable", None), ("POST", f"/{account_id}/enable", None), ("DELETE", f"/{account_id}/sessions", None),
             ("POST", f"/{account_id}/password-reset", None),
         ):  # fmt: skip

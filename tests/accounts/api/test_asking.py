@@ -8,7 +8,7 @@ import pytest
 from fastapi import Depends
 from pydantic import BaseModel, StrictInt
 
-from penstock.accounts.api.asking import Admin, Id, InPerson, Once, On, Paging, Who, same_site
+from penstock.accounts.api.asking import Admin, Id, InPerson, On, Once, Paging, Who, same_site
 from penstock.accounts.repeats import Repeats
 from penstock.kit.pages import encode
 

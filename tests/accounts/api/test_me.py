@@ -55,7 +55,9 @@ async def test_export(ada):
     assert answer.json()["account"]["email"] == "ada@example.com"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("PATCH", ""), ("PUT", "/password"), ("POST", "/email"), ("POST", "/delete"), ("GET", "/export")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("PATCH", ""), ("PUT", "/password"), ("POST", "/email"), ("POST", "/delete"), ("GET", "/export")]
+)
 async def test_nobody_is_nobody(browser, method, path):
     body = {"name": "x", "password": "x", "email": "a@b.c", "current_password": "x", "new_password": OTHER}
     fields = {"": ["name"], "/password": ["current_password", "new_password"], "/email": ["email", "password"], "/delete": ["password"]}

@@ -38,7 +38,10 @@ async def test_the_cookie(browser, new_account):
 async def test_over_tls_the_cookie_stays_there(new_app, new_parts, settings, new_browser, new_account):
     await new_account("ada@example.com")
     secured = settings.model_copy(update={"public_url": "https://gateway.test"})
-    for app, base in ((new_app(new_parts(secured), secured), "http://gateway.test"), (new_app(new_parts(settings), settings), "https://x.test")):
+    for app, base in (
+        (new_app(new_parts(secured), secured), "http://gateway.test"),
+        (new_app(new_parts(settings), settings), "https://x.test"),
+    ):
         browser = new_browser(of=app)
         browser.base_url = base
         answer = await browser.post("/api/sessions", json={"email": "ada@example.com", "password": PASSWORD})
@@ -79,7 +82,7 @@ async def test_list_and_end(ada, new_browser):
     phone.headers["user-agent"] = "Phone"
     await phone.sign_in("ada@example.com")
     listed = (await ada.get("/api/sessions")).json()["data"]
-    assert sorted((one["agent"], one["address"], one["current"]) for one in listed)[0] == ("Phone", "10.0.0.2", False)
+    assert min((one["agent"], one["address"], one["current"]) for one in listed) == ("Phone", "10.0.0.2", False)
     assert sum(one["current"] for one in listed) == 1
     (theirs,) = (one["id"] for one in listed if not one["current"])
     assert (await ada.delete(f"/api/sessions/{theirs}")).status_code == 204
@@ -101,7 +104,9 @@ async def test_sessions_of_others_are_not_there(ada, admin):
     assert (await admin.get("/api/me")).status_code == 200
 
 
-@pytest.mark.parametrize("body", [{}, {"email": "a@b.c"}, {"email": 1, "password": "x"}, {"email": "a@b.c", "password": "x" * 1025}, [], None])
+@pytest.mark.parametrize(
+    "body", [{}, {"email": "a@b.c"}, {"email": 1, "password": "x"}, {"email": "a@b.c", "password": "x" * 1025}, [], None]
+)
 async def test_bodies_that_are_none(browser, body):
     status, code, _ = await browser.refused("POST", "/api/sessions", json=body)
     assert (status, code) in ((400, "invalid_request"), (400, "invalid_json"))

@@ -39,7 +39,8 @@ async def test_members_do_not(ada):
     ("change", "param"),
     [
         ({"rank": "1"}, "rank"), ({"multiplier_micro": 0.9}, "multiplier_micro"), ({"multiplier_micro": -1}, "multiplier_micro"),
-        ({"multiplier_micro": 10**9 + 1}, "multiplier_micro"), ({"monthly_nano": 0}, "monthly_nano"), ({"earns": [{"months": 1}]}, "earns.0.amount_nano"),
+        ({"multiplier_micro": 10**9 + 1}, "multiplier_micro"), ({"monthly_nano": 0}, "monthly_nano"),
+        ({"earns": [{"months": 1}]}, "earns.0.amount_nano"),
         ({"earns": [{"amount_nano": 1, "months": 1}] * 2}, "earns"), ({"limits": {"rpm": True}}, "limits.rpm"), ({"models": []}, "models"),
         ({"nope": 1}, "nope"), ({"title": ""}, "title"),
     ],

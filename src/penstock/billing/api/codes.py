@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, StrictInt
 from penstock.accounts.api.asking import Admin, Id, Paging, Who, administrator
 from penstock.accounts.api.errors import refusals
 from penstock.accounts.api.shapes import example, moment
-from penstock.billing.api.money import MOVED, Amount, Moment, TheDeed, read_moment
+from penstock.billing.api.money import ASKED, MOVED, Amount, Moment, TheDeed, read_moment
 from penstock.billing.codes import CODE_LIMIT, COUNT_LIMIT, DAYS_LIMIT, Batch, Codes, Issued, Kind, Plan, State, state_of
 from penstock.billing.models import Code
 from penstock.kit.clock import iso, now_ms
@@ -160,7 +160,7 @@ async def list_code_batches(paging: Paging, codes: TheCodes) -> BatchPage:
     return BatchPage(data=[_batch(one) for one in page.data], next=page.next)
 
 
-@routes.get("/code-batches/{batch_id}", dependencies=[Depends(administrator)], responses=refusals("not_found"))
+@routes.get("/code-batches/{batch_id}", dependencies=[Depends(administrator)], responses=ASKED)
 async def get_code_batch(batch_id: Id, codes: TheCodes) -> BatchShown:
     """One batch."""
     return _batch(await codes.batch(batch_id))
@@ -170,7 +170,7 @@ async def get_code_batch(batch_id: Id, codes: TheCodes) -> BatchShown:
     "/code-batches/{batch_id}/codes",
     dependencies=[Depends(administrator)],
     response_model=CodePage,
-    responses=_SHEET | refusals("invalid_request", "not_found"),
+    responses=_SHEET | ASKED,
 )
 async def list_codes(batch_id: Id, paging: Paging, codes: TheCodes, form: Form = "json") -> CodePage | Response:
     """What has become of the codes of a batch."""
@@ -181,7 +181,7 @@ async def list_codes(batch_id: Id, paging: Paging, codes: TheCodes, form: Form =
     return CodePage(data=shown, next=page.next)
 
 
-@routes.post("/code-batches/{batch_id}/disable", responses=refusals("not_found"))
+@routes.post("/code-batches/{batch_id}/disable", responses=MOVED)
 async def disable_code_batch(batch_id: Id, admin: Admin, deed: TheDeed, codes: TheCodes) -> Disabled:
     """Let all codes of a batch that were not redeemed be worth nothing."""
 
@@ -191,7 +191,7 @@ async def disable_code_batch(batch_id: Id, admin: Admin, deed: TheDeed, codes: T
     return await deed.once(act, Disabled)
 
 
-@routes.post("/codes/{code_id}/disable", responses=refusals("not_found"))
+@routes.post("/codes/{code_id}/disable", responses=MOVED)
 async def disable_code(code_id: Id, admin: Admin, deed: TheDeed, codes: TheCodes) -> Disabled:
     """Let one code be worth nothing, if it was not redeemed."""
 

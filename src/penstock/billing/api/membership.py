@@ -11,7 +11,7 @@ from penstock.accounts.api.asking import Admin, Id, On
 from penstock.accounts.api.errors import refusals
 from penstock.accounts.api.shapes import example, moment
 from penstock.accounts.tiers import NAME
-from penstock.billing.api.money import Moment, TheDeed, read_moment
+from penstock.billing.api.money import ASKED, MOVED, Moment, TheDeed, read_moment
 from penstock.billing.membership import Held, Memberships, Progress
 
 routes = APIRouter(prefix="/api", tags=["membership"], responses=refusals("not_signed_in", "forbidden"))
@@ -58,13 +58,13 @@ def _memberships(request: Request) -> Memberships:
 TheMemberships = Annotated[Memberships, Depends(_memberships)]
 
 
-@routes.get("/membership", responses=refusals("not_found"))
+@routes.get("/membership", responses=ASKED)
 async def get_membership(account_id: On, memberships: TheMemberships) -> MembershipShown:
     """Which tiers an account has."""
     return _shown(await memberships.of(account_id))
 
 
-@routes.put("/accounts/{account_id}/memberships/{tier}", responses=refusals("invalid_request", "not_found", "idempotency_conflict"))
+@routes.put("/accounts/{account_id}/memberships/{tier}", responses=MOVED)
 async def set_membership(
     account_id: Id, tier: Annotated[str, Path(pattern=f"^{NAME}$", examples=["vip"])], body: MembershipSet, admin: Admin, deed: TheDeed,
     memberships: TheMemberships,

@@ -21,6 +21,7 @@ from penstock.kit.errors import PenstockError
 routes = APIRouter(prefix="/api", tags=["money"], responses=refusals("not_signed_in", "forbidden"))
 
 Shape = TypeVar("Shape", bound=BaseModel)
+ASKED = refusals("invalid_request", "not_found")
 MOVED = refusals("invalid_request", "not_found", "conflict", "idempotency_conflict")
 
 Kind = Literal["top_up", "grant", "charge", "overage", "refund", "adjust", "app_charge", "expire"]
@@ -156,14 +157,14 @@ TheGrants = Annotated[Grants, Depends(_grants)]
 TheDeed = Annotated[Deed, Depends(Deed)]
 
 
-@routes.get("/balance", responses=refusals("not_found"))
+@routes.get("/balance", responses=ASKED)
 async def get_balance(account_id: On, ledger: TheLedger) -> BalanceShown:
     """What an account has."""
     found = await ledger.balance(account_id)
     return BalanceShown(total_nano=found.paid_nano + found.free_nano, **found._asdict())
 
 
-@routes.get("/entries", responses=refusals("invalid_request", "not_found"))
+@routes.get("/entries", responses=ASKED)
 async def list_entries(
     account_id: On, paging: Paging, ledger: TheLedger, kind: Annotated[Kind | None, Query(description="Only these. Default: all.")] = None
 ) -> EntryPage:
@@ -205,7 +206,7 @@ async def create_refund(account_id: Id, body: Refund, admin: Admin, deed: TheDee
     return await deed.once(act, EntryShown)
 
 
-@routes.get("/grants", responses=refusals("not_found"))
+@routes.get("/grants", responses=ASKED)
 async def list_grants(account_id: On, grants: TheGrants) -> GrantList:
     """The grants of an account of which something is left, the one that is spent first first."""
     return GrantList(data=[_grant(one) for one in await grants.list(account_id)])
@@ -222,7 +223,7 @@ async def create_grant(account_id: Id, body: GrantGiven, admin: Admin, deed: The
     return await deed.once(act, GrantShown)
 
 
-@routes.post("/accounts/{account_id}/grants/{grant_id}/end", responses=refusals("not_found"))
+@routes.post("/accounts/{account_id}/grants/{grant_id}/end", responses=MOVED)
 async def end_grant(account_id: Id, grant_id: GrantId, admin: Admin, deed: TheDeed, grants: TheGrants) -> GrantShown:
     """Take back what is left of a grant. What of it is on lease follows within a minute, unless it is spent."""
 
