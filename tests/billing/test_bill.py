@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from made_charges import DAY_MS, NOON_MS, charge_at, random_charges, selected, write
 
+from made_charges import DAY_MS, NOON_MS, charge_at, random_charges, selected, write
 from penstock.billing import bill as bill_module
 from penstock.billing.bill import Bill
 from penstock.billing.rollup import roll_up

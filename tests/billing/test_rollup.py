@@ -6,9 +6,9 @@ import asyncio
 import random
 
 import pytest
-from made_charges import NOON_MS, charge_at, random_charges, selected, summed, write
 from sqlalchemy import func, insert, select, text, update
 
+from made_charges import NOON_MS, charge_at, random_charges, selected, summed, write
 from penstock.billing import rollup
 from penstock.billing.charge import columns
 from penstock.billing.models import ChargeOf, ChargeRow, Rollup, UsageDay, UsageHour, UsageKey

@@ -8,8 +8,8 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_charges import DAY_MS, NOON_MS, charge_at, empty, owner, random_charges, selected, summed, write
 
+from made_charges import DAY_MS, NOON_MS, charge_at, empty, owner, random_charges, selected, summed, write
 from penstock.billing.rollup import roll_up
 from penstock.billing.selection import Selection, Span, came_ms
 from penstock.billing.usage import KeyTotals, Statistics, Sums

@@ -88,9 +88,8 @@ def selected(charges: Iterable[Charge], of: Selection) -> list[Charge]:
     if of.model is not None:
         glob = of.model.replace("[", "[[]")
         tests.append(lambda charge: fnmatchcase(charge.model, glob))
-    for name in ("key_id", "channel", "status", "outcome", "estimated"):
-        if (wanted := getattr(of, name)) is not None:
-            tests.append(lambda charge, name=name, wanted=wanted: getattr(charge, name) == wanted)
+    wanted = {name: getattr(of, name) for name in ("key_id", "channel", "status", "outcome", "estimated")}
+    tests.append(lambda charge: all(value in (None, getattr(charge, name)) for name, value in wanted.items()))
     if of.free is not None:
         tests.append(lambda charge: (charge.free_nano > 0) == of.free)
     if of.cost_from_nano is not None:

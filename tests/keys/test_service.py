@@ -176,7 +176,7 @@ async def test_every_change_is_announced_and_nothing_else(keys: Keys, elsewhere:
     assert numbers == [0, 1, 2, 3, 4, 5]
     await keys.list()
     with pytest.raises(PenstockError):
-        await keys.disable("me")
+        await keys.disable("nobody")
     assert await revision(elsewhere) == 5
 
 

@@ -94,8 +94,8 @@ def by_hour(where: tuple[ColumnElement[bool], ...], from_ms: ColumnElement[int])
 def negative(hours: Select[Any]) -> FromClause:
     """Sums by hour that take away what those add."""
     sums: Any = hours.subquery().c
-    taken = ((-sums[name]).label(name) if name in amounts() else sums[name] for name in sums.keys())  # noqa: SIM118  no dictionary
-    return select(*taken).subquery()
+    rest: list[Any] = [sums[name] for name in (*GROUP, "used_at_ms")]
+    return select(*rest, *((-sums[name]).label(name) for name in amounts())).subquery()
 
 
 def additions(sums: FromClause, index: tuple[ColumnElement[bool], ...], *, on_postgresql: bool) -> tuple[Insert, ...]:

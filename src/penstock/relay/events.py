@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from penstock.upstream.client.head import Head
     from penstock.upstream.wires.wire import Ask
 
-LEARNED = 2
-"""So many events are always read, to calibrate the estimate."""
+LEARNED, LEARNED_AT_MOST = 2, 16
+"""So many events are read at the beginning, until the estimate is calibrated by one with text in it."""
 PARTIAL_LIMIT = 1024 * 1024
 """An event longer than this is forwarded in pieces before it is whole."""
 TAIL_LIMIT = 64 * 1024
@@ -47,7 +47,7 @@ class Events:
     """An SSE answer. The head is written at once; what tells the client that it is complete is held back."""
 
     __slots__ = (
-        "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_long", "_long_head",
+        "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_learning", "_long", "_long_head",
         "_marks", "_meter", "_one_size", "_partial", "_plain", "_read", "_room", "_skipped_events", "_skipped_size", "_slow", "_tail",
         "_waiting", "commented_tick", "ended", "tape",
     )  # fmt: skip
@@ -67,6 +67,8 @@ class Events:
         self._held: deque[bytes] | None = None
         self._held_size = 0
         self._read = 0
+        self._learning = True
+        """Every event is read, whatever is in it."""
         self._plain = False
         """Whole chunks that end on an event may be forwarded as they are."""
         self._skipped_size = self._skipped_events = 0
@@ -161,21 +163,21 @@ class Events:
             self._partial = b""
         elif len(self._partial) > PARTIAL_LIMIT:
             self._begin_long()
-        self._plain = goes_on and self._framed and not self._partial and not self._long and self._held is None and self._read >= LEARNED
+        self._plain = goes_on and self._framed and not self._partial and not self._long and self._held is None and not self._learning
 
     def _forward(self, region: bytes) -> bool:
         """Forward whole events, without those to be hidden, up to the last one, or the one that the funds end with.
 
         Whether what follows may be forwarded too.
         """
-        if self._read >= LEARNED and self._skipped_size + len(region) <= self._room and not any(mark in region for mark in self._marks):
+        if not self._learning and self._skipped_size + len(region) <= self._room and not any(mark in region for mark in self._marks):
             self._skip(region)
             self._send(region)
             return True
         out: list[bytes] = []
         events = split(region)
         for index, event in enumerate(events):
-            if self._read >= LEARNED and not any(mark in event for mark in self._marks):
+            if not self._learning and not any(mark in event for mark in self._marks):
                 self._skip(event)
                 out.append(event)
             else:
@@ -204,7 +206,10 @@ class Events:
             # What the provider states may be more than what has passed shows, such as thoughts that are kept from us.
             self._room = -1 if TOKENS_MARK in event else self._room - len(event)
             self._first = self._first or event[:FIRST_LIMIT]
-        return self._meter.event(event.rstrip(b"\r\n"))
+        verdict = self._meter.event(event.rstrip(b"\r\n"))
+        if self._learning and self._read >= LEARNED:
+            self._learning = not self._meter.learned and self._read < LEARNED_AT_MOST
+        return verdict
 
     def _skip(self, data: bytes) -> None:
         events = data.count(b"\n\n") or len(split(data))

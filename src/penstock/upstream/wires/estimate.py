@@ -52,11 +52,12 @@ class Estimate:
     is the wire's usual figure, for when no event with text was read.
     """
 
-    __slots__ = ("_bytes_per_token", "_learned", "_overhead", "_pieces", "_skipped_events", "_skipped_size", "_text_size")
+    __slots__ = ("_bytes_per_token", "_overhead", "_pieces", "_skipped_events", "_skipped_size", "_text_size", "learned")
 
     def __init__(self, overhead_bytes: int) -> None:
         self._overhead = overhead_bytes
-        self._learned = False
+        self.learned = False
+        """An event with text was read."""
         self._bytes_per_token = BYTES_PER_TOKEN
         self._pieces = 0
         self._text_size = 0
@@ -72,8 +73,8 @@ class Estimate:
             self._bytes_per_token = ESCAPED_BYTES_PER_TOKEN if event.isascii() else WIDE_BYTES_PER_TOKEN
             size *= self._bytes_per_token
         overhead = max(0, len(event) + BLANK_LINE - size)
-        self._overhead = min(self._overhead, overhead) if self._learned else overhead
-        self._learned = True
+        self._overhead = min(self._overhead, overhead) if self.learned else overhead
+        self.learned = True
         self._pieces += 1
         self._text_size += size
 

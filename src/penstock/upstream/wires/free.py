@@ -12,6 +12,7 @@ class FreeMeter:
     """Counts nothing."""
 
     marks: tuple[bytes, ...] = ()
+    learned = True
 
     def event(self, event: bytes) -> Verdict:
         """Pass."""

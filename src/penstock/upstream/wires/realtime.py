@@ -35,6 +35,7 @@ class RealtimeMeter:
     """
 
     marks: tuple[bytes, ...] = (b'"response.created"', b'"response.done"')
+    learned = True
 
     def __init__(self) -> None:
         self._usage: Usage | None = None

@@ -39,6 +39,11 @@ class Counting:
         self._final = False
         self._failed = False
 
+    @property
+    def learned(self) -> bool:
+        """An event with text was read."""
+        return self._estimate.learned
+
     def skip(self, size_bytes: int, events: int) -> None:
         """Count events that were forwarded unread."""
         self._estimate.skip(size_bytes, events)

@@ -57,12 +57,16 @@ class Cut(msgspec.Struct, gc=False):
 class StreamMeter(Protocol):
     """Reads one streamed answer, in constant memory.
 
-    The relay forwards bytes and calls `event` only for events that contain one of `marks`; events without a mark
-    are only counted by size through `skip`. An event is one SSE event, `data:` lines and all, without its final
+    The relay forwards bytes and calls `event` for some of the first events, until the meter has `learned` from them, and then only
+    for those that contain one of `marks`; events without a mark are only counted by size through `skip`. An event is one SSE event, `data:` lines and all, without its final
     blank line.
     """
 
     marks: tuple[bytes, ...]
+
+    @property
+    def learned(self) -> bool:
+        """It has read enough to estimate by sizes what is in the events that it does not read."""
 
     def event(self, event: bytes) -> Verdict:
         """Learn from an event that contains a mark."""
