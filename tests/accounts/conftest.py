@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from mail_server import MailServer, serve_mail
-from penstock.accounts.api import errors, install
+from penstock.accounts.api import accounts, errors, events, joining, me, password_resets, sessions, setup, tiers
 from penstock.accounts.api.gate import Gate
 from penstock.accounts.identity import CLI
 from penstock.accounts.models import Account
@@ -23,6 +23,7 @@ from penstock.infra.mail import open_mail
 from penstock.settings import Settings
 
 NO_OTHERS = Others()
+MODULES = (accounts, events, joining, me, password_resets, sessions, setup, tiers)
 PASSWORD = "correct horse battery"
 
 
@@ -124,7 +125,11 @@ def new_app(keys: Keys) -> Callable[..., FastAPI]:
     def make(parts: Parts, settings: Settings) -> FastAPI:
         app = FastAPI()
         errors.install(app)
-        install(app, parts, Gate(parts.sessions, parts.accounts, (keys.find,), settings.public_url))
+        app.state.gate = Gate(parts.sessions, parts.accounts, (keys.find,), settings.public_url)
+        for name, service in vars(parts).items():
+            setattr(app.state, name, service)
+        for module in MODULES:
+            app.include_router(module.routes)
         return app
 
     return make

@@ -54,7 +54,7 @@ class World:
 
         return self.gateway.run(read())
 
-    def state(self) -> str:
+    def state(self) -> dict[str, list[str]]:
         """Everything that the stranger must not change: all that is the victim's, and all that is nobody's."""
         kept = {}
         for table in WATCHED:
@@ -62,9 +62,9 @@ class World:
             kept[table] = sorted(
                 json.dumps({name: value for name, value in row.items() if name not in ("balance", "seen_at_ms")}, default=str, sort_keys=True)
                 for row in rows
-                if row.get("account_id", row.get("id")) not in (self.stranger.account_id,)
+                if row.get("account_id", row.get("id")) != self.stranger.account_id and row.get("kind") != "charge"  # leases are given back
             )
-        return json.dumps(kept)
+        return kept
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,9 @@ def test_a_stranger_reads_and_changes_nothing(world):
                     assert not leaked, (method, path, body, answer.text)
             if method == "DELETE" and path == "/api/me":
                 pytest.fail("a key deleted its account")
-    assert world.state() == before
+    after = world.state()
+    assert [row for table in WATCHED for row in after[table] if row not in before[table]] == []
+    assert after == before
 
 
 def test_the_victim_still_has_everything(world):

@@ -18,7 +18,7 @@ from penstock.billing.usage import total
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
 
-LOOKED_AT = 5_000
+LOOKED_AT = 2_000
 """Charges that are looked at for one page, whether they are selected or not: what bounds its time."""
 EXPORT_ROWS = 500
 Names = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]

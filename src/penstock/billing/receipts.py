@@ -7,16 +7,19 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.accounts.models import OPERATOR, Account
 from penstock.billing.bill import Bill
 from penstock.billing.charge import Charge
 from penstock.billing.shown import shown, usage_of
 from penstock.catalog.door import Catalog, Line, Price
-from penstock.catalog.prices import STANDARD
+from penstock.catalog.models import PriceUsed
+from penstock.catalog.prices import STANDARD, unpack
 from penstock.infra.database import Database
 from penstock.kit.money import PER_MILLION, dollars
 
+_KEPT = 10_000
 COMPONENTS = {
     "input_tokens": "input tokens",
     "cache_read_tokens": "input tokens read from the cache",
@@ -84,10 +87,31 @@ class Receipt(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
-def price_of(charge: Charge, catalog: Catalog) -> Price | None:
-    """The price that a charge was computed with, its multiplier included; None for one that had none, or that is not known any more."""
-    price = None if charge.price_version is None else catalog.recall(charge.price_version)
-    return None if price is None else price.times(charge.multiplier_micro)
+class Prices:
+    """The prices that charges were computed with, for the time of one session; those that were asked for are kept."""
+
+    def __init__(self, session: AsyncSession, catalog: Catalog) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._kept: dict[tuple[str, int], Price | None] = {}
+
+    async def of(self, charge: Charge) -> Price | None:
+        """With its multiplier; None for a charge that had no price, or one that is not known any more."""
+        version = charge.price_version
+        if version is None:
+            return None
+        wanted = (version, charge.multiplier_micro)
+        if wanted not in self._kept:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            price = self._catalog.recall(version) or await self._stored(version)
+            self._kept[wanted] = None if price is None else price.times(charge.multiplier_micro)
+        return self._kept[wanted]
+
+    async def _stored(self, version: str) -> Price | None:
+        """A price that was charged a moment ago, elsewhere: the catalog has not heard of it yet."""
+        packed = await self._session.scalar(select(PriceUsed.price).where(PriceUsed.version == version))
+        return None if packed is None else unpack(version, packed)
 
 
 class Receipts:
@@ -105,7 +129,8 @@ class Receipts:
         owner = charge.account_id or OPERATOR
         async with self._database.session(read_only=True) as session:
             prepaid = bool(await session.scalar(select(Account.prepaid).where(Account.id == owner)))
-        return explain(charge, listed.names.get(charge.key_id or ""), price_of(charge, self._catalog), prepaid=prepaid)
+            price = await Prices(session, self._catalog).of(charge)
+        return explain(charge, listed.names.get(charge.key_id or ""), price, prepaid=prepaid)
 
 
 def explain(charge: Charge, key_name: str | None, price: Price | None, *, prepaid: bool) -> Receipt:

@@ -47,9 +47,9 @@ class Events:
     """An SSE answer. The head is written at once; what tells the client that it is complete is held back."""
 
     __slots__ = (
-        "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_learning", "_long", "_long_head",
-        "_marks", "_meter", "_one_size", "_partial", "_plain", "_read", "_room", "_skipped_events", "_skipped_size", "_slow", "_tail",
-        "_waiting", "commented_tick", "ended", "tape",
+        "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_learning", "_long",
+        "_long_head", "_marks", "_meter", "_one_size", "_partial", "_plain", "_read", "_room", "_skipped_events", "_skipped_size", "_slow",
+        "_tail", "_waiting", "commented_tick", "ended", "tape",
     )  # fmt: skip
 
     def __init__(

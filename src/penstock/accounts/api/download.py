@@ -26,12 +26,16 @@ class Download(Response):
         }
         super().__init__(None, headers=headers, media_type=media_type)
         self._file = file
+        self._size = size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            while piece := await asyncio.to_thread(self._file.read, PIECE):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            left = self._size
+            while left:
+                piece = await asyncio.to_thread(self._file.read, PIECE)
+                left -= len(piece)
+                # The last piece is the end: a client that has all of it may ask for something else at once.
+                await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
         finally:
             self._file.close()

@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from penstock.accounts.api.tracing import Tracing, request_id_of
+from penstock.accounts.api.document import correct
+from penstock.accounts.api.tracing import Tracing, is_api, request_id_of
 from penstock.infra.database import DatabaseAway
 from penstock.kit.errors import CODES, PenstockError
 
@@ -28,6 +29,10 @@ _MESSAGES = {
     "not_found": "There is nothing at this path.",
     "method_not_allowed": "This path has no such method; the allow header names those it has.",
     "body_too_large": "The body is larger than the control API takes.",
+}
+_INVALID = {
+    "description": f"`invalid_request`: {CODES['invalid_request'].meaning}",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
 }
 _log = logging.getLogger("penstock.api")
 
@@ -89,13 +94,13 @@ def install(app: FastAPI, others: Mapping[str, Shape] | None = None) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        if not _is_api(request):
+        if not is_api(request.url.path):
             return await request_validation_exception_handler(request, error)
         return answer(request, _in_words(error))
 
     async def failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        if not _is_api(request):
+        if not is_api(request.url.path):
             return await http_exception_handler(request, error)
         code = _CODES.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal_error")
         response = answer(request, PenstockError(code, _MESSAGES.get(code, str(error.detail))))
@@ -107,16 +112,13 @@ def install(app: FastAPI, others: Mapping[str, Shape] | None = None) -> None:
         response.headers["x-request-id"] = request_id_of(request)  # this is sent from outside of everything that adds headers
         return response
 
+    correct(app, _INVALID)
     app.add_middleware(Tracing, refuse=answer)
     app.add_exception_handler(PenstockError, refused)
     app.add_exception_handler(DatabaseAway, away)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, failed)
     app.add_exception_handler(Exception, broken)
-
-
-def _is_api(request: Request) -> bool:
-    return request.url.path == "/api" or request.url.path.startswith("/api/")
 
 
 def _in_the_one_shape(request: Request, error: PenstockError) -> Response:

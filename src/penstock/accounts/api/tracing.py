@@ -24,7 +24,7 @@ class Tracing:
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        if scope["type"] != "http" or not is_api(scope["path"]):
             await self._app(scope, receive, send)
             return
         request_id = new_id("req")
@@ -54,6 +54,11 @@ class Tracing:
             await app(scope, bounded, traced)
         finally:
             logs.request_id.reset(token)
+
+
+def is_api(path: str) -> bool:
+    """Whether a path is of the control API."""
+    return path == "/api" or path.startswith("/api/")
 
 
 def request_id_of(request: Request) -> str:

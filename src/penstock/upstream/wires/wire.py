@@ -57,9 +57,9 @@ class Cut(msgspec.Struct, gc=False):
 class StreamMeter(Protocol):
     """Reads one streamed answer, in constant memory.
 
-    The relay forwards bytes and calls `event` for some of the first events, until the meter has `learned` from them, and then only
-    for those that contain one of `marks`; events without a mark are only counted by size through `skip`. An event is one SSE event, `data:` lines and all, without its final
-    blank line.
+    The relay forwards bytes and calls `event` for some of the first events, until the meter has `learned` from them, and then
+    only for those that contain one of `marks`; events without a mark are only counted by size through `skip`. An event is one
+    SSE event, `data:` lines and all, without its final blank line.
     """
 
     marks: tuple[bytes, ...]
