@@ -160,6 +160,27 @@ def test_databases_that_are_refused(url):
         Settings(database_url=url)
 
 
+@pytest.mark.parametrize(
+    "url", ["gateway.example.com", "ftp://gateway.example.com", "https://", "https://gateway.example.com/path", "http://x?a"]
+)
+def test_public_urls_that_are_refused(url):
+    with pytest.raises(ValueError, match="URL without a path"):
+        Settings(public_url=url)
+
+
+def test_a_public_url():
+    assert Settings(public_url="https://gateway.example.com/").public_url == "https://gateway.example.com"
+
+
+def test_a_mail_server_needs_a_sender(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_SMTP_URL", "smtp://me:s3cret@mail.example.com")
+    assert problems() == ("mail_from: it must be one address to send from, such as gateway@example.com or Gateway <gateway@example.com>",)
+    found = load(mail_from="Gateway <gateway@example.com>")
+    assert "s3cret" not in repr(found) and found.smtp_url.get_secret_value().endswith("@mail.example.com")
+    monkeypatch.setenv("PENSTOCK_SMTP_URL", "http://s3cret@mail.example.com")
+    assert problems() == ("PENSTOCK_SMTP_URL: it must be smtp://user:password@host:587 or smtps://user:password@host:465",)
+
+
 def test_the_default_database_is_in_the_data_folder(tmp_path):
     assert Settings(data=tmp_path).database_url == f"sqlite:///{tmp_path}/penstock.db"
     assert Settings(data="100% mine").database_url == "sqlite:///100%25%20mine/penstock.db"

@@ -69,10 +69,15 @@ def test_disable_enable_and_delete(run, make):
 
 
 def test_an_account_that_is_deleted_loses_its_keys(run, make):
-    """The keys end in the same transaction."""
-    make("Ada", "--email", "ada@example.com")
-    run("account", "delete", "ada@example.com", "--yes")
-    assert failed(run("account", "disable", "acc_operator"), "stays an administrator's")
+    ada = make("Ada", "--email", "ada@example.com")
+    assert run("key", "create", "hers", "--account", "ada@example.com").exit_code == 0
+    run("account", "delete", ada, "--yes")
+    assert json.loads(run("key", "list", "--json").stdout) == []
+
+
+def test_the_operators_account_stays(run):
+    for action in (("disable",), ("delete", "--yes")):
+        assert failed(run("account", action[0], "acc_operator", *action[1:]), "stays an administrator's")
 
 
 def test_role(run, make):

@@ -173,7 +173,7 @@ class Rig:
 
     def know(self, token: str, **limits: Any) -> Caller:
         """Let a key be one that was seen before."""
-        about: dict[str, Any] = {"key_id": f"key_{token[-4:]}", "name": "test", "models": None, "record": False, "expires_at_ms": None}
+        about: dict[str, Any] = {"key_id": f"key_{token[-4:]}", "name": "test", "until_ms": limits.get("expires_at_ms")}
         caller = Caller(**(about | limits))
         if self.plane.keys is not None:
             self.plane.keys._callers.put(sha256(token.encode()).digest(), caller)

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import event
 
+from penstock.accounts.models import OPERATOR, Account, Membership, Tier
 from penstock.infra.database import Database
 from penstock.keys.door import Caller, KeyRing, Recent
 from penstock.keys.service import Keys
@@ -72,7 +74,8 @@ async def test_look_up_then_find(still_ring: KeyRing, keys: Keys, clock: Any, qu
     key, token = await keys.create("me", models=["gpt-*"], expires_at_ms=clock.ms + 10, record=True)
     assert still_ring.find(token.encode()) is None
     caller = await still_ring.look_up(token.encode())
-    assert caller == Caller(key.id, "me", ("gpt-*",), True, clock.ms + 10)
+    expected = Caller(key_id=key.id, name="me", account_id=OPERATOR, models=("gpt-*",), record=True)
+    assert caller == msgspec.structs.replace(expected, expires_at_ms=clock.ms + 10, until_ms=clock.ms + 10)
     assert still_ring.find(token.encode()) is caller
     assert await still_ring.look_up(token.encode()) is caller
     assert len(queries) == 1
@@ -245,6 +248,42 @@ def test_recent_keeps_what_is_used() -> None:
 
 
 def test_allows() -> None:
-    assert Caller(None, "", None, False, None).allows("anything")
-    limited = Caller("key_1", "me", ("gpt-4o*", "claude-?"), False, None)
+    assert Caller(key_id=None, name="").allows("anything")
+    limited = Caller(key_id="key_1", name="me", models=("gpt-4o*", "claude-?"))
     assert [limited.allows(model) for model in ("gpt-4o-mini", "claude-3", "claude-33", "o1", "")] == [True, True, False, False, False]
+
+
+def test_the_models_of_a_membership_count_too() -> None:
+    both = Caller(key_id="key_1", name="me", models=("gpt-*",), tier_models=("gpt-4*",))
+    assert [both.allows(model) for model in ("gpt-4o", "gpt-3", "claude-3")] == [True, False, False]
+
+
+async def test_what_a_caller_draws_on_and_when_that_changes(still_ring: KeyRing, keys: Keys, database: Database, clock: Any) -> None:
+    async with database.session() as session:
+        session.add(
+            Account(
+                id="acc_member", name="m", email=None, role="member", password=None, prepaid=True, limits={"day_nano": 7}, created_at_ms=1,
+                confirmed_at_ms=1, disabled_at_ms=None, deleted_at_ms=None,
+            )
+        )  # fmt: skip
+        await session.flush()
+        session.add(Membership(account_id="acc_member", tier="vip", started_at_ms=0, until_ms=clock.ms + 50))
+        vip = await session.get_one(Tier, "vip")
+        vip.multiplier_micro, vip.limits = 800_000, {"rpm": 9, "day_nano": 3}
+    _, token = await keys.create("me", account_id="acc_member", limits={"tpm": 4})
+    caller = await still_ring.look_up(token.encode())
+    assert (caller.prepaid, caller.multiplier_micro, caller.until_ms) == (True, 800_000, clock.ms + 50)
+    kinds = [(want.purse_id.partition("/")[0][:4], want.kind, want.limit) for want in caller.wants]
+    assert kinds == [("acc_", "free", None), ("acc_", "paid", None), ("acc_", "day", 7), ("acc_", "rpm", 9), ("key_", "tpm", 4)]
+    clock.ms += 50
+    later = await still_ring.look_up(token.encode())
+    assert (later.multiplier_micro, later.until_ms) == (1_000_000, None)
+
+
+async def test_keys_of_a_disabled_account_do_not_open(still_ring: KeyRing, keys: Keys, database: Database) -> None:
+    _, token = await keys.create("me")
+    async with database.session() as session:
+        (await session.get_one(Account, OPERATOR)).disabled_at_ms = 1
+    with pytest.raises(PenstockError) as refused:
+        await still_ring.look_up(token.encode())
+    assert refused.value.code == "account_disabled"

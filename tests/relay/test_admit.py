@@ -153,7 +153,7 @@ def test_a_key_that_expires_is_asked_again_each_time(rig):
 
 
 async def test_a_connection_with_a_known_head_ends_with_its_key(live):
-    await live.plane.keys.start()
+    await live.parts.feed.start()
     made = await live.parts.keys.create("test")
     client, vendor = live.client(), live.vendor()
 
@@ -175,4 +175,5 @@ async def test_a_connection_with_a_known_head_ends_with_its_key(live):
     assert status == 401
     assert client.edge._known is not None
     assert [await asks() for _ in range(3)] == [401] * 3
+    await live.parts.feed.stop()
     await live.plane.keys.stop()

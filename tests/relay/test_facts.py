@@ -36,7 +36,7 @@ def charged(rig):
             setattr(exchange, name, value)
         route = Route([channel], "fast", "gpt-4o")
         cost = rig.plane.catalog.price("openai", "gpt-4o", "fast") if price else None
-        return make_charge(exchange, rig.caller, route, found, outcome, USED, True, 12, cost)
+        return make_charge(exchange, rig.caller, route, found, outcome, USED, True, 12, cost, 5, (("lse_a", 12),))
 
     return charged
 
@@ -49,10 +49,12 @@ def test_every_column(rig, charged):
     assert found.pop("duration_ms") >= 0
     assert found.pop("price_version").startswith("genai")
     assert found == {
-        "id": exchange.id, "key_id": rig.caller.key_id, "wire": "chat", "provider": "openai", "channel": "openai", "model": "fast",
+        "id": exchange.id, "account_id": rig.caller.account_id,
+        "key_id": rig.caller.key_id, "wire": "chat", "provider": "openai", "channel": "openai", "model": "fast",
         "served_model": "gpt-4o", "status": 200, "outcome": "complete", "streamed": True, "estimated": True, "input_tokens": 1,
         "cache_read_tokens": 2, "cache_write_5m_tokens": 3, "cache_write_1h_tokens": 4, "output_tokens": 5, "reasoning_tokens": 6,
-        "extra_usage": '{"web_searches": 7}', "cost_nano": 12, "upload_ms": 3, "first_byte_ms": 5, "attempts": 2,
+        "extra_usage": '{"web_searches": 7}', "cost_nano": 12,
+        "free_nano": 5, "multiplier_micro": 1_000_000, "draws": (("lse_a", 12),), "upload_ms": 3, "first_byte_ms": 5, "attempts": 2,
     }  # fmt: skip
     assert list(msgspec.structs.asdict(charge)) == list(Charge.__struct_fields__)
 

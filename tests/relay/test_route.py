@@ -113,12 +113,13 @@ def test_a_wire_that_nobody_speaks(rig):
 
 def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
     route = routed("gpt-4o", rig=rig)
-    price = route.price(route.channels[0], rig.plane)
-    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.plane) == price.at_most(100, 50)
-    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.plane) == price.at_most(100, rig.settings.default_output_tokens)
-    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.plane) == 0
+    price = route.price(route.channels[0], rig.caller, rig.plane)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.plane) == (price.at_most(100, 50), 150)
+    cap = rig.settings.default_output_tokens
+    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.plane) == (price.at_most(100, cap), 100 + cap)
+    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.plane) == (0, 100 + cap)
 
 
 def test_what_has_no_model_has_no_price(rig, routed):
     route = routed(None, b"GET /v1/models", rig=rig)
-    assert route.price(route.channels[0], rig.plane) is None
+    assert route.price(route.channels[0], rig.caller, rig.plane) is None

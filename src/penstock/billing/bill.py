@@ -14,7 +14,7 @@ from penstock.billing.models import ChargeOf, ChargeRow, UsageDay
 from penstock.billing.rollup import mark
 from penstock.billing.selection import UNSEEN_ID, Selection, Span, between, came_ms, first_id, named, owned, rare
 from penstock.billing.sums import DAY_MS, HOUR_MS, constant
-from penstock.billing.usage import total
+from penstock.billing.usage import requests
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
 
@@ -146,7 +146,7 @@ async def _count(session: AsyncSession, of: Selection) -> int:
     if first_ms >= last_ms:
         return await _counted(session, of)
     ends = (Span(since_ms, first_ms), Span(last_ms, until_ms))
-    whole = (await total(session, replace(of, span=Span(first_ms, last_ms)))).requests
+    whole = await requests(session, replace(of, span=Span(first_ms, last_ms)))
     return whole + sum([await _counted(session, replace(of, span=span)) for span in ends if span.since_ms < span.until_ms])
 
 

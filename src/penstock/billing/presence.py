@@ -19,6 +19,7 @@ from penstock.billing.charge import Charge, columns, drawn
 from penstock.billing.leases import close_all
 from penstock.billing.models import ChargeRow, Interrupted, Lease, Worker
 from penstock.billing.recalls import recalled
+from penstock.billing.rollup import withdraw
 from penstock.billing.treasury import Treasury
 from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
@@ -164,7 +165,7 @@ async def withdraw_interrupted(database: Database, charge_ids: Iterable[str]) ->
     async with database.session() as session:
         gone = delete(Interrupted).where(Interrupted.charge_id.in_(known)).returning(Interrupted.charge_id, Interrupted.draws)
         rows = (await session.execute(gone)).all()
-        await session.execute(delete(ChargeRow).where(ChargeRow.id.in_([charge_id for charge_id, _ in rows])))
+        await withdraw(session, [charge_id for charge_id, _ in rows])
         spent: dict[str, int] = {}
         for _, draws in rows:
             for lease_id, units in draws:

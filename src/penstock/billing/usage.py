@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Select, func, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.billing.models import ChargeRow, UsageDay, UsageHour, UsageKey
@@ -75,17 +75,18 @@ class Statistics:
     async def total(self, of: Selection) -> Sums:
         """The sums of everything selected, of whole hours as for `by`."""
         async with self._database.session(read_only=True) as session:
-            return await total(session, of)
+            parts = await _sums(session, None, of)
+        return parts[0].sums if parts else Sums()
 
     async def of_keys(self, key_ids: Iterable[str]) -> dict[str, KeyTotals]:
         """All that each of these keys was ever used for; keys that never were are left out."""
         return await totals_of_keys(self._database, key_ids)
 
 
-async def total(session: AsyncSession, of: Selection) -> Sums:
-    """See `Statistics.total`."""
-    parts = await _sums(session, None, of)
-    return parts[0].sums if parts else Sums()
+async def requests(session: AsyncSession, of: Selection) -> int:
+    """How many requests of whole hours there are."""
+    parts = await _sums(session, None, of, ("requests",))
+    return parts[0].sums.requests if parts else 0
 
 
 async def totals_of_keys(database: Database, key_ids: Iterable[str]) -> dict[str, KeyTotals]:
@@ -108,14 +109,13 @@ async def totals_of_keys(database: Database, key_ids: Iterable[str]) -> dict[str
         return found
 
 
-async def _sums(session: AsyncSession, by: By | None, of: Selection) -> list[Part]:
-    rows = union_all(*_sources(session, by, of, await mark(session))).subquery().c
-    sums = (func.sum(rows[name]) for name in Sums.__struct_fields__)
-    found = await session.execute(select(rows.of, *sums).group_by(rows.of))
-    return [Part(name, Sums(*map(int, numbers))) for name, *numbers in found if numbers[0]]
+async def _sums(session: AsyncSession, by: By | None, of: Selection, names: Sequence[str] = Sums.__struct_fields__) -> list[Part]:
+    rows = union_all(*_sources(session, by, of, names, await mark(session))).subquery().c
+    found = await session.execute(select(rows.of, *(func.sum(rows[name]) for name in names)).group_by(rows.of))
+    return [Part(group, Sums(**dict(zip(names, map(int, sums), strict=True)))) for group, *sums in found if any(sums)]
 
 
-def _sources(session: AsyncSession, by: By | None, of: Selection, after: int) -> list[Select[Any]]:
+def _sources(session: AsyncSession, by: By | None, of: Selection, names: Sequence[str], after: int) -> list[Select[Any]]:
     """Rows to be summed: whole days, the hours before and after them, and charges that are in neither yet."""
     since_ms = of.span.since_ms // HOUR_MS * HOUR_MS
     until_ms = -(-of.span.until_ms // HOUR_MS) * HOUR_MS
@@ -126,26 +126,31 @@ def _sources(session: AsyncSession, by: By | None, of: Selection, after: int) ->
         days = (UsageDay, first_day_ms, last_day_ms)
         pieces = [(UsageHour, since_ms, first_day_ms), days, (UsageHour, last_day_ms, until_ms)]
     sources = [
-        _summed(session, by, of, usage).where(usage.from_ms >= a_ms, usage.from_ms < b_ms) for usage, a_ms, b_ms in pieces if a_ms < b_ms
+        select(_group(usage, by).label("of"), *(getattr(usage, name) for name in names)).where(
+            usage.from_ms >= from_ms, usage.from_ms < end_ms, *_of_account(usage, of), *named(of, usage, session)
+        )
+        for usage, from_ms, end_ms in pieces
+        if from_ms < end_ms
     ]
-    whole = replace(of, span=Span(since_ms, until_ms))
-    fresh = select(_of_charge(session, by).label("of"), *(amount.label(name) for name, amount in amounts().items()))
+    one, whole = amounts(), replace(of, span=Span(since_ms, until_ms))
+    fresh = select(_group_of_charge(session, by).label("of"), *(one[name].label(name) for name in names))
     fresh = fresh.where(ChargeRow.number > after, *between(whole, UNSEEN_ID), *owned(of), *named(of, ChargeRow, session))
     return [*sources, fresh]
 
 
-def _summed(session: AsyncSession, by: By | None, of: Selection, usage: type[UsageHour | UsageDay]) -> Select[Any]:
+def _of_account(usage: type[UsageHour | UsageDay], of: Selection) -> list[ColumnElement[bool]]:
+    return [] if of.account_id is None else [usage.account_id == of.account_id]
+
+
+def _group(usage: type[UsageHour | UsageDay], by: By | None) -> Any:
     if by is None:
-        group: Any = literal_column("''")
-    elif by in _LENGTHS_MS:
-        group = usage.from_ms // _LENGTHS_MS[by] * _LENGTHS_MS[by]
-    else:
-        group = getattr(usage, _NAMES[by])
-    found = select(group.label("of"), *(getattr(usage, name) for name in amounts())).where(*named(of, usage, session))
-    return found if of.account_id is None else found.where(usage.account_id == of.account_id)
+        return literal_column("''")
+    if by in _LENGTHS_MS:
+        return usage.from_ms // _LENGTHS_MS[by] * _LENGTHS_MS[by]
+    return getattr(usage, _NAMES[by])
 
 
-def _of_charge(session: AsyncSession, by: By | None) -> Any:
+def _group_of_charge(session: AsyncSession, by: By | None) -> Any:
     """The same group, of a charge."""
     if by is None:
         return literal_column("''")

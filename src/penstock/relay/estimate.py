@@ -33,22 +33,7 @@ ESTIMATE_PATH = "/v1/estimate"
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 
 
-class _Shape(msgspec.Struct, gc=False):
-    """The fields that tell the requests of different paths from each other."""
-
-    model: Any = None
-    messages: msgspec.Raw | None = None
-    input: msgspec.Raw | None = None
-    prompt: msgspec.Raw | None = None
-    voice: msgspec.Raw | None = None
-    dimensions: msgspec.Raw | None = None
-    encoding_format: msgspec.Raw | None = None
-    size: msgspec.Raw | None = None
-    quality: msgspec.Raw | None = None
-    max_tokens_to_sample: msgspec.Raw | None = None
-
-
-_SHAPE = msgspec.json.Decoder(_Shape)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 async def answer_estimate(exchange: Exchange, plane: Plane) -> None:
@@ -148,18 +133,18 @@ async def _read(exchange: Exchange, plane: Plane) -> Ask:
 def _path(exchange: Exchange) -> str:
     """What a body without a path is probably for; a body that cannot be read is refused by whoever reads it next."""
     try:
-        shape = _SHAPE.decode(exchange.body or b"")
+        fields = _FIELDS.decode(exchange.body or b"")
     except (msgspec.MsgspecError, RecursionError):
-        shape = _Shape()
-    if shape.max_tokens_to_sample is not None:
+        fields = {}
+    if "max_tokens_to_sample" in fields:
         return "/v1/complete"
-    if shape.messages is not None:
+    if "messages" in fields:
         return MESSAGES if exchange.is_anthropic else CHAT
-    if shape.voice is not None:
+    if "voice" in fields:
         return "/v1/audio/speech"
-    if shape.input is not None:
-        vectors = shape.dimensions or shape.encoding_format or (isinstance(shape.model, str) and "embed" in shape.model)
+    if "input" in fields:
+        vectors = "dimensions" in fields or "encoding_format" in fields or b"embed" in bytes(fields.get("model", b""))
         return "/v1/embeddings" if vectors else RESPONSES
-    if shape.prompt is not None:
-        return "/v1/images/generations" if shape.size or shape.quality else "/v1/completions"
+    if "prompt" in fields:
+        return "/v1/images/generations" if "size" in fields or "quality" in fields else "/v1/completions"
     return MESSAGES if exchange.is_anthropic else CHAT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -43,7 +45,7 @@ def _charges() -> None:
     op.rename_table("charge", "charge_before")
     texts = ("wire", "provider", "channel", "model", "served_model")
     tokens = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
-    columns = [
+    columns: list[sa.Column[Any]] = [
         _text("id"), _int("created_at_ms"), _text("key_id", nullable=True), *map(_text, texts), _small("status"), _text("outcome"),
         sa.Column("streamed", sa.Boolean(), nullable=False), sa.Column("estimated", sa.Boolean(), nullable=False),
         *(_int(f"{name}_tokens") for name in tokens), _text("extra_usage", nullable=True), _int("cost_nano"),
