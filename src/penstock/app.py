@@ -241,7 +241,14 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
         async with parts.running():
             yield {"plane": parts.plane}
 
-    app = FastAPI(title="Penstock", version=penstock.__version__, lifespan=lifespan, redoc_url=None, generate_unique_id_function=attrgetter("name"))
+    app = FastAPI(
+        title="Penstock",
+        version=penstock.__version__,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load their scripts from another host, which no page of ours does
+        redoc_url=None,
+        generate_unique_id_function=attrgetter("name"),
+    )
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
     parts.control.install(app)
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}

@@ -15,6 +15,7 @@ from penstock.billing import grants as expiring
 from penstock.billing.api import codes, membership, money
 from penstock.billing.codes import Codes
 from penstock.billing.grants import Grants
+from penstock.billing.leaving import export_money
 from penstock.billing.leases import forget_windows, square_late
 from penstock.billing.ledger import Ledger
 from penstock.billing.membership import Memberships
@@ -24,6 +25,7 @@ from penstock.catalog import api as prices
 from penstock.catalog.door import Catalog
 from penstock.catalog.service import Prices
 from penstock.compat import envelope, platform_keys, platform_pay
+from penstock.contract import describe
 from penstock.infra.database import Database
 from penstock.infra.mail import open_mail
 from penstock.jobs import Job
@@ -47,7 +49,7 @@ class Control:
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
-        self.accounts = AccountParts(database, mail, settings, Others(exporters=(export_keys,), endings=(forget_keys,)))
+        self.accounts = AccountParts(database, mail, settings, Others(exporters=(export_keys, export_money), endings=(forget_keys,)))
         trail = self.accounts.trail
         management = ManagementKeys(database)
         self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)
@@ -76,6 +78,7 @@ class Control:
         for routes in ROUTES:
             app.include_router(routes)
         errors.install(app, {envelope.PREFIX: envelope.refused})
+        describe(app)
 
     async def balance(self, account_id: str) -> int:
         """What an account has, paid and free, in nano-dollars."""

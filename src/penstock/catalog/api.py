@@ -19,7 +19,7 @@ from penstock.catalog.door import Catalog
 from penstock.catalog.models import Multiplier
 from penstock.catalog.prices import Price
 from penstock.catalog.service import Listed, Prices, Report, Waiting
-from penstock.catalog.sets import SIZE_LIMIT, Wish, read_set, write_set
+from penstock.catalog.sets import FORMAT, SIZE_LIMIT, Wish, read_set, write_set
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import PER_MILLION
@@ -32,6 +32,14 @@ _RATES = {
     "standard": {"input_mtok": "2.5", "cache_read_mtok": "1.25", "output_mtok": "10"},
     "batch": {"input_mtok": "1.25", "output_mtok": "5"},
 }
+_SET_EXAMPLE = {
+    "format": FORMAT,
+    "prices": [{"provider": "openai", "model": "gpt-4o", "free": False, "rates": _RATES, "effective_at": "2027-01-01T00:00:00Z"}],
+    "multipliers": [{"model": "gpt-4o", "multiplier_micro": 1_250_000}],
+}
+_SET_CONTENT = {"application/json": {"schema": {"type": "object"}, "example": _SET_EXAMPLE}}
+_SET: dict[int | str, dict[str, Any]] = {200: {"description": "A set of prices.", "content": _SET_CONTENT}}
+_ANYBODY = {"security": [{}, {"session": []}, {"management_key": []}]}
 _MAX_AGE_S = 60
 
 
@@ -125,7 +133,7 @@ class ImportShown(BaseModel):
     set: list[Change]
     unchanged: Annotated[int, Field(description="Prices that are in force as they are.")]
     multipliers: Annotated[int, Field(description="Multipliers that change.")]
-    skipped: Annotated[list[str], Field(description="What cannot be expressed here, and why.")]
+    skipped: Annotated[list[str], Field(description="What cannot be expressed here, and why.", examples=[[]])]
 
 
 class MultiplierGiven(BaseModel):
@@ -209,7 +217,7 @@ async def create_price(body: PriceGiven, who: Admin, prices: Service) -> PriceSh
 @routes.post(
     "/prices/import",
     responses=refusals("invalid_request", "not_signed_in", "forbidden", "price_jump", "body_too_large"),
-    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}},
+    openapi_extra={"requestBody": {"required": True, "content": _SET_CONTENT}},
 )
 async def import_prices(
     request: Request,
@@ -226,7 +234,7 @@ async def import_prices(
     return _shown_report(await prices.bring_in(who, found, confirm=confirm, dry_run=dry_run), dry_run=dry_run)
 
 
-@routes.get("/prices/export", responses=_ADMIN)
+@routes.get("/prices/export", responses=_SET | _ADMIN)
 async def export_prices(_: Admin, prices: Service) -> Response:
     """The operator's own prices that are in force or will be, and all multipliers, as a set to be imported elsewhere."""
     return JSONResponse(write_set(await prices.export()), headers={"content-disposition": 'attachment; filename="prices.json"'})
@@ -268,7 +276,7 @@ async def delete_multiplier(model: ModelPath, who: Admin, prices: Service) -> No
     await prices.delete_multiplier(who, model)
 
 
-@routes.get("/price-list", responses={200: {"model": PriceList}, **refusals("invalid_key")})
+@routes.get("/price-list", responses={200: {"model": PriceList}, **refusals("invalid_key")}, openapi_extra=_ANYBODY)
 async def price_list(request: Request, gate: Doorway, prices: Service, catalog: Priceable) -> Response:
     """What models cost here. For everybody; with a session or a management key, what they cost that account."""
     tier_micro = await _tier_micro(request, gate, prices)

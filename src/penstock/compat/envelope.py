@@ -6,12 +6,12 @@ import json
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
@@ -28,19 +28,19 @@ _ERROR_TYPES = {"insufficient_funds": "insufficient_balance_error", "forbidden":
 
 
 class Envelope(BaseModel):
-    """What every call of the platform is answered with, for the OpenAPI document."""
+    """What every call of the platform is answered with that is done."""
 
     statusCode: int = 200  # noqa: N815  the platform's spelling
-    message: str
+    message: Annotated[str, Field(examples=["Delete api key success"])]
     data: Any = None
 
 
 class NotDone(BaseModel):
     """What every call of the platform that is refused is answered with."""
 
-    statusCode: int  # noqa: N815
-    message: str
-    errorType: str  # noqa: N815
+    statusCode: Annotated[int, Field(examples=[404])]  # noqa: N815
+    message: Annotated[str, Field(examples=["There is no such key."])]
+    errorType: Annotated[str, Field(examples=["not_found_error"])]  # noqa: N815
     data: None = None
 
 

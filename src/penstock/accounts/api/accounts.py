@@ -13,6 +13,7 @@ from penstock.accounts.api.errors import refusals
 from penstock.accounts.api.joining import Sent
 from penstock.accounts.api.services import TheAccounts, TheExports, TheRecovery
 from penstock.accounts.api.shapes import (
+    EXPORTED,
     LEFT_OUT,
     AccountLimitsGiven,
     AccountShown,
@@ -136,7 +137,7 @@ async def send_password_reset(account_id: Id, admin: Admin, recovery: TheRecover
     return Sent()
 
 
-@routes.get("/{account_id}/export", response_class=Response, responses=_MISSING | refusals("too_many_requests"))
+@routes.get("/{account_id}/export", response_class=Response, responses=EXPORTED | _MISSING | refusals("too_many_requests"))
 async def export_account(account_id: Id, who: Who, exports: TheExports) -> Response:
     """Everything that is known of the account, as one JSON document."""
     return Download(await exports.write(who.acting_on(account_id)), f"{account_id}.json", "application/json")

@@ -23,7 +23,7 @@ ID = r"^[A-Za-z0-9_.-]+$"
 ID_LIMIT = 100
 Id = Annotated[str, Path(max_length=ID_LIMIT, pattern=ID)]
 _SESSION = APIKeyCookie(name=COOKIE, scheme_name="session", description="Of a signed-in browser.", auto_error=False)
-_KEY = HTTPBearer(scheme_name="management key", description="A key made with `kind` `management`.", auto_error=False)
+_KEY = HTTPBearer(scheme_name="management_key", description="A key made with `kind` `management`.", auto_error=False)
 
 
 def _gate(request: Request) -> Gate:

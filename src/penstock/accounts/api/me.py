@@ -13,7 +13,7 @@ from penstock.accounts.api.entering import Comer, Door
 from penstock.accounts.api.errors import refusals
 from penstock.accounts.api.joining import Sent
 from penstock.accounts.api.services import TheAccounts, TheExports, TheJoining, TheSigning, TheTiers
-from penstock.accounts.api.shapes import AccountShown, Email, Name, NewPassword, Password, account_shown, example, moment
+from penstock.accounts.api.shapes import EXPORTED, AccountShown, Email, Name, NewPassword, Password, account_shown, example, moment
 from penstock.accounts.identity import Identity
 from penstock.accounts.models import Account
 from penstock.accounts.standing import Standing
@@ -108,7 +108,7 @@ async def delete_me(body: Farewell, me: InPerson, comer: Comer, door: Door, *, s
     door.close()
 
 
-@routes.get("/export", response_class=Response, responses=refusals("too_many_requests"))
+@routes.get("/export", response_class=Response, responses=EXPORTED | refusals("too_many_requests"))
 async def export_me(who: Who, exports: TheExports) -> Response:
     """Everything that is known of one's account, as one JSON document."""
     return Download(await exports.write(who.account_id), f"{who.account_id}.json", "application/json")

@@ -26,6 +26,16 @@ Limit = Annotated[StrictInt, Field(ge=0, le=GREATEST)] | None
 Role = Literal["admin", "member"]
 
 
+_EXAMPLE = {"account": {"id": "acc_...", "name": "Ada"}, "keys": [{"id": "key_...", "name": "build-server"}], "events": []}
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The account, and by what it is a list of everything that is its own.",
+        "content": {"application/json": {"schema": {"type": "object"}, "example": _EXAMPLE}},
+    }
+}
+"""What an export says of its answer, for `responses=`."""
+
+
 def example(fields: dict[str, Any]) -> ConfigDict:
     """The settings of a body: no other fields than its own, and this example in the OpenAPI document."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [fields]})
@@ -63,7 +73,7 @@ class AccountShown(BaseModel):
     """An account."""
 
     id: Annotated[str, Field(examples=["acc_..."])]
-    name: str
+    name: Annotated[str, Field(examples=["Ada"])]
     email: Annotated[str | None, Field(description="null: nobody can sign in to it.")]
     role: Role
     state: Literal["active", "disabled", "deleted"]

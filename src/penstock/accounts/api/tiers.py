@@ -55,7 +55,7 @@ class TierGiven(BaseModel):
 class TierShown(BaseModel):
     """A tier."""
 
-    name: str
+    name: Annotated[str, Field(examples=["vip"])]
     title: str
     rank: int
     multiplier_micro: int

@@ -23,7 +23,9 @@ from penstock.kit.sheets import Cell, csv_lines
 routes = APIRouter(prefix="/api", tags=["codes"], responses=refusals("not_signed_in", "forbidden"))
 
 Form = Annotated[Literal["json", "csv"], Query(alias="format", description="`csv`: a sheet with all of them.")]
-_SHEET: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+_SHEET: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}, "example": "id,state\r\ncod_...,open\r\n"}}}
+}
 _NEW_SHEET: dict[int | str, dict[str, Any]] = {201: _SHEET[200]}
 _UNREPEATABLE = refusals("invalid_request", "conflict", "idempotency_conflict")
 
