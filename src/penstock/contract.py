@@ -29,7 +29,7 @@ _RETRY_AFTER = {"retry-after": {"description": "Seconds to wait.", "schema": {"t
 _KEY_REFUSED = ("invalid_key", "key_disabled", "key_expired", "account_disabled")
 _TEXTS = {
     "account_id": "acc_...", "actor": "acc_...", "address": "203.0.113.7", "agent": "Mozilla/5.0", "created_by": "acc_...", "code_id": "cod_...",
-    "csrf_token": "...", "model": "gpt-4o", "name": "build-server", "note": "bank transfer",
+    "model": "gpt-4o", "name": "build-server", "note": "bank transfer",
     "prefix": "SPRING", "provider": "openai", "ref": "order-1001", "request_id": "req_...", "subject": "key_...", "title": "VIP",
     "top_up_id": "top_up/order-1001", "via": "session", "dollars": "2.5",
 }  # fmt: skip
@@ -53,7 +53,7 @@ def describe(app: FastAPI) -> None:
 def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "") -> Any:
     """A value that a schema allows: its own example or default, else one made of its parts. `name` is what it is the value of.
 
-    Raises KeyError for a text that nobody has given an example of.
+    A text that nobody has given an example of is three dots.
     """
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
@@ -73,7 +73,7 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str 
     if kind == "array":
         return [example_of(schema["items"], schemas, name)]
     if kind == "string":
-        return _MOMENT if name.endswith("_at") or name in ("at", "since") else _TEXTS[name]
+        return _MOMENT if name.endswith("_at") or name in ("at", "since") else _TEXTS.get(name, "...")
     return _NUMBERS.get(name[name.rfind("_") :], 1) if kind == "integer" else _SCALARS.get(kind or "null")
 
 
@@ -128,11 +128,13 @@ def _refuse(operation: dict[str, Any], path: str, method: str) -> None:
 
 
 def _answer(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
-    """Every answer with a body has an example, and a description: that of its shape where the route has none."""
+    """Every body has an example, and every answer a description: that of its shape where the route has none."""
+    for said in (operation.get("requestBody", {}), *operation["responses"].values()):
+        content = said.get("content", {}).get("application/json")
+        if content is not None and not {"example", "examples"} & content.keys():
+            schema = content["schema"]
+            content["example"] = example_of(schema.get("anyOf", [schema])[0], schemas)
     for status, response in operation["responses"].items():
-        for media, content in response.get("content", {}).items():
-            if media == "application/json" and not {"example", "examples"} & content.keys():
-                content["example"] = example_of(content["schema"], schemas)
         shape = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref")
-        if response["description"] == "Successful Response":
-            response["description"] = schemas[shape.rpartition("/")[2]]["description"] if shape else "Done." if status == "204" else "The file."
+        if response["description"] == "Successful Response" and (shape or status == "204"):
+            response["description"] = schemas[shape.rpartition("/")[2]]["description"] if shape else "Done."

@@ -90,9 +90,12 @@ class Bill:
         charge = Charge(*row)
         return Listed([charge], await self._names_of([charge]), None)
 
+    async def names(self, key_ids: Sequence[str]) -> Mapping[str, str]:
+        """The names of keys, by their ids."""
+        return await self._names(key_ids) if key_ids else {}
+
     async def _names_of(self, charges: list[Charge]) -> Mapping[str, str]:
-        ids = sorted({charge.key_id for charge in charges if charge.key_id is not None})
-        return await self._names(ids) if ids else {}
+        return await self.names(sorted({charge.key_id for charge in charges if charge.key_id is not None}))
 
 
 async def _indexed(session: AsyncSession, of: Selection, ids: Range, after: int, limit: int) -> tuple[list[Charge], str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +18,7 @@ MEDIA_TYPES: dict[Format, str] = {"csv": "text/csv; charset=utf-8", "json": "app
 _encoder = msgspec.json.Encoder()
 
 
-async def export(bill: Bill, of: Selection, form: Format) -> AsyncIterator[bytes]:
+async def export(bill: Bill, of: Selection, form: Format) -> AsyncGenerator[bytes, None]:
     """The charges that are selected, newest first. What arrives meanwhile is left out, unless its request came earlier.
 
     Some hundreds are read and kept at a time, and made into text on a thread: neither the loop nor the memory is taken up.
