@@ -14,7 +14,6 @@ from penstock.contract import example_of
 from penstock.kit.errors import CODES
 from penstock.settings import load
 
-
 SECRET = frozenset(("csrf_token", "password", "token"))
 
 

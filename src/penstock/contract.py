@@ -28,8 +28,8 @@ _CSRF = {
 _RETRY_AFTER = {"retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _KEY_REFUSED = ("invalid_key", "key_disabled", "key_expired", "account_disabled")
 _TEXTS = {
-    "account_id": "acc_...", "actor": "acc_...", "address": "203.0.113.7", "agent": "Mozilla/5.0", "created_by": "acc_...", "code_id": "cod_...",
-    "model": "gpt-4o", "name": "build-server", "note": "bank transfer",
+    "account_id": "acc_...", "actor": "acc_...", "address": "203.0.113.7", "agent": "Mozilla/5.0", "created_by": "acc_...",
+    "code_id": "cod_...", "model": "gpt-4o", "name": "build-server", "note": "bank transfer",
     "prefix": "SPRING", "provider": "openai", "ref": "order-1001", "request_id": "req_...", "subject": "key_...", "title": "VIP",
     "top_up_id": "top_up/order-1001", "via": "session", "dollars": "2.5",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -12,13 +13,15 @@ from penstock.accounts.parts import Others, purge
 from penstock.accounts.parts import Parts as AccountParts
 from penstock.accounts.throttle import Throttle
 from penstock.billing import grants as expiring
-from penstock.billing.api import codes, membership, money
+from penstock.billing.api import bill, codes, membership, money
+from penstock.billing.bill import Bill
 from penstock.billing.codes import Codes
 from penstock.billing.grants import Grants
-from penstock.billing.leaving import export_money
 from penstock.billing.leases import forget_windows, square_late
+from penstock.billing.leaving import export_money
 from penstock.billing.ledger import Ledger
 from penstock.billing.membership import Memberships
+from penstock.billing.receipts import Receipts
 from penstock.billing.rollup import roll_up
 from penstock.billing.usage import Statistics
 from penstock.catalog import api as prices
@@ -32,13 +35,14 @@ from penstock.jobs import Job
 from penstock.keys import api as keys
 from penstock.keys.leaving import export_keys, forget_keys
 from penstock.keys.managing import ManagementKeys
+from penstock.keys.names import names_of
 from penstock.keys.service import Keys
 from penstock.kit import clock
 from penstock.settings import Settings
 
 ROUTES = (
     accounts.routes, events.routes, joining.routes, me.routes, password_resets.routes, sessions.routes, setup.routes, tiers.routes,
-    keys.routes, prices.routes, money.routes, codes.routes, membership.routes, platform_keys.router(), platform_pay.routes,
+    keys.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(), platform_pay.routes,
 )  # fmt: skip
 
 
@@ -55,6 +59,7 @@ class Control:
         self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)
         memberships = Memberships(database, trail)
         self._ledger = Ledger(database, trail, memberships)
+        billed = Bill(database, partial(names_of, database))
         self._services = {
             "settings": settings,
             "database": database,
@@ -68,6 +73,8 @@ class Control:
             "codes": Codes(database, trail, memberships, Throttle(database)),
             "membership": memberships,
             "usage": Statistics(database),
+            "bill": billed,
+            "receipts": Receipts(database, billed, catalog),
             **{name: part for name, part in vars(self.accounts).items() if not name.startswith("_")},
         }
 
@@ -102,7 +109,12 @@ class Control:
         async def rolled_up() -> None:
             await roll_up(database)
 
-        return (Job("purge", 3600, purged), Job("expire grants", 60, expired), Job("square leases", 5, squared), Job("roll up", 5, rolled_up))
+        return (
+            Job("purge", 3600, purged),
+            Job("expire grants", 60, expired),
+            Job("square leases", 5, squared),
+            Job("roll up", 5, rolled_up),
+        )
 
     async def stop(self) -> None:
         """Let what is under way end."""

@@ -161,5 +161,5 @@ async def test_a_stopped_worker_leaves_nothing(bank):
 
 async def test_nothing_running_posts_nothing(bank):
     async with bank.database.session() as session:
-        assert await post_interrupted(session, None) == 0
-        assert await post_interrupted(session, b"[]") == 0
+        assert await post_interrupted(session, None, 0) == 0
+        assert await post_interrupted(session, b"[]", 0) == 0

@@ -86,7 +86,8 @@ async def look_after(storm: Storm) -> None:
     differences = [request_id for request_id in storm.seen.complete if charged[request_id] != 1]
     print(  # noqa: T201  what a long run is for
         f"\n{storm.seen.counts['requests']} requests, {len(storm.seen.complete)} whole answers, {sum(charged.values())} charges "
-        f"({interrupted} interrupted), {storm.kills} kills, {storm.outages} outages, {len(differences)} differences; {dict(storm.seen.counts)}"
+        f"({interrupted} interrupted), {storm.kills} kills, {storm.outages} outages, {len(differences)} differences; "
+        f"{dict(storm.seen.counts)}"
     )
     assert differences == []
     assert len(storm.seen.complete) > 50 and storm.kills >= 2

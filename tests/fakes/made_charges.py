@@ -12,7 +12,9 @@ from sqlalchemy import delete, insert, update
 from penstock.billing.charge import Charge, columns
 from penstock.billing.models import ChargeOf, ChargeRow, Rollup, UsageDay, UsageHour, UsageKey
 from penstock.billing.selection import Selection, came_ms
+from penstock.billing.shown import usage_of
 from penstock.billing.usage import Sums
+from penstock.catalog.demo import DEMO
 from penstock.infra.database import Database
 
 DAY_MS = 86_400_000
@@ -29,6 +31,14 @@ def charge_at(at_ms: int, number: int = 0, **given: Any) -> Charge:
         "upload_ms": 1, "first_byte_ms": 20, "duration_ms": 300, "attempts": 1,
     }  # fmt: skip
     return Charge(**{"id": f"req_{at_ms:012x}{number:08x}0123456789", **usual, **given})
+
+
+def priced(at_ms: int, number: int = 0, **given: Any) -> Charge:
+    """A charge whose cost is what its usage comes to at the demo provider's price; the operator's unless told otherwise."""
+    made = charge_at(at_ms, number, **{"account_id": None, "price_version": DEMO.version, "provider": "demo", **given})
+    if "cost_nano" not in given:
+        made.cost_nano = DEMO.times(made.multiplier_micro).cost(usage_of(made))
+    return made
 
 
 def random_charges(count: int, seed: int, *, days: int = 3, since_ms: int = NOON_MS) -> list[Charge]:

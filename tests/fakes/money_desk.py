@@ -118,6 +118,8 @@ class Desk:
         """Have a worker take so much of a purse; what it gets is what there is."""
         account_id, kind = purse_id.split("/")
         order = Order(Want(purse_id, account_id, kind), None, amount)
+        seen = Worker(id=worker, node="", pid=0, started_at_ms=0, seen_at_ms=0, running=None)
+        await self.do(lambda session: session.merge(seen))
         return (await fill(self.database, worker, [order], self.clock.ms))[0].lease_id
 
     async def spend(self, lease_id: str, amount: int) -> None:

@@ -13,22 +13,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
-from program import Program
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from bank import Bank
 from penstock.billing.models import Worker
 from penstock.infra import schema
 from penstock.infra.database import Database
 from penstock.keys.service import Keys
+from program import Program
 
 LEASE_S = "3"
 MODELS = (
-    ("demo", False), ("demo", False), ("demo", False), ("demo", True), ("demo-n20d10", True), ("demo-n40d40", True), ("demo-slow200", False),
-    ("demo-fail500", False), ("demo-fail429", True), ("demo-cut", False), ("demo-cut", True), ("demo-reset", False), ("demo-error", True),
-    ("demo-nousage", True),
+    ("demo", False), ("demo", False), ("demo", False), ("demo", True), ("demo-n20d10", True), ("demo-n40d40", True),
+    ("demo-slow200", False), ("demo-fail500", False), ("demo-fail429", True), ("demo-cut", False), ("demo-cut", True),
+    ("demo-reset", False), ("demo-error", True), ("demo-nousage", True),
 )  # fmt: skip
 """What is asked for, and whether as a stream; each as often as it stands here."""
 ANSWER_S = 10
@@ -65,9 +66,9 @@ class Storm:
         self.purses: list[Purse] = []
         self.seen = Seen()
         self.kills = self.outages = 0
-        self.random = random.Random(7)  # noqa: S311  the weather
+        self.random = random.Random(7)
 
-    async def __aenter__(self) -> Storm:
+    async def __aenter__(self) -> Self:
         (self.folder / "node0").mkdir(parents=True, exist_ok=True)
         self.database = Database(self.url)
         await schema.migrate(self.database)
@@ -110,7 +111,7 @@ class Storm:
     async def rain(self, seconds: float, clients: int) -> None:
         """Requests of all kinds from so many clients."""
         until = time.monotonic() + seconds
-        await asyncio.gather(*(self._client(random.Random(number), until) for number in range(clients)))  # noqa: S311
+        await asyncio.gather(*(self._client(random.Random(number), until) for number in range(clients)))
 
     async def _client(self, chance: random.Random, until: float) -> None:
         while time.monotonic() < until:
@@ -206,8 +207,8 @@ class Storm:
         while time.monotonic() < until:
             await asyncio.sleep(0.5)
             async with self.database.session(read_only=True) as session:
-                present = await session.scalar(select(func.count()).select_from(Worker))
-            if len(self.workers()) == present == wanted:
+                present = sorted(await session.scalars(select(Worker.pid)))
+            if len(present) == wanted and present == sorted(self.workers()):
                 return
 
 
@@ -219,7 +220,11 @@ def _command(pid: str) -> bytes:
 
 
 def _request(token: str, model: str, *, stream: bool, wire: str) -> bytes:
-    body = json.dumps({"model": model, "max_tokens": 200, "stream": stream, "messages": [{"role": "user", "content": "hello there"}]}).encode()
+    said = [{"role": "user", "content": "hello there"}]
+    body = json.dumps({"model": model, "max_tokens": 200, "stream": stream, "messages": said}).encode()
     path = "/v1/chat/completions" if wire == "chat" else "/v1/messages"
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    return head.encode() + b"connection: close\r\n\r\n" + body
+    lines = (
+        f"POST {path} HTTP/1.1", "host: x", f"authorization: Bearer {token}", "content-type: application/json",
+        f"content-length: {len(body)}", "connection: close",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

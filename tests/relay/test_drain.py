@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from fake_ends import CHAT, answer, ask
+from penstock.relay.running import LONG_NS, running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.upstream.usage import Usage
 
@@ -220,8 +221,6 @@ async def test_an_upload_that_will_never_be_whole_is_not_waited_for(live):
 
 async def test_it_is_written_down_while_it_runs(live):
     """Should the process die now, somebody else posts what it has come to."""
-    from penstock.relay.running import LONG_NS, running_charges  # noqa: PLC0415
-
     await left(live)
     (drain,) = live.plane.drains
     drain.exchange.began_ns -= LONG_NS + 1

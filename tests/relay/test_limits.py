@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.relay.limits import Standing, limit_lines, retry_line, span, without_limits
+from penstock.relay.limits import Standing, limit_lines, span, without_limits
 
 NOW_MS = 1_790_000_000_000
 
@@ -70,8 +70,3 @@ def test_the_providers_limits_are_taken_out():
     ours = [b"content-type: a\r\n", b"x-request-id: b\r\n"]
     theirs = [b"x-ratelimit-limit-requests: 1\r\n", b"anthropic-ratelimit-input-tokens-limit: 2\r\n", b"x-ratelimit-reset-tokens: 3\r\n"]
     assert without_limits([ours[0], *theirs, ours[1]]) == ours
-
-
-def test_when_to_come_back():
-    assert headers([retry_line("openai", 3)]) == {"retry-after": "3", "retry-after-ms": "3000"}
-    assert headers([retry_line("anthropic", 3)]) == {"retry-after": "3"}

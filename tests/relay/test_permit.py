@@ -30,7 +30,8 @@ def test_a_wire_that_is_named_may_be_used_and_no_other():
 
 @pytest.mark.parametrize(("address", "code"), [
     ("10.1.2.3", None), ("11.1.2.3", "403 address_not_allowed"), ("203.0.113.7", None), ("203.0.113.8", "403 address_not_allowed"),
-    ("2001:db8::5", None), ("2001:db9::5", "403 address_not_allowed"), ("::ffff:10.1.2.3", None), ("::ffff:11.1.2.3", "403 address_not_allowed"),
+    ("2001:db8::5", None), ("2001:db9::5", "403 address_not_allowed"), ("::ffff:10.1.2.3", None),
+    ("::ffff:11.1.2.3", "403 address_not_allowed"),
     ("", "403 address_not_allowed"), ("unknown", "403 address_not_allowed"), ("10.1.2.3.4", "403 address_not_allowed"),
 ])  # fmt: skip
 def test_an_address_that_is_in_a_network_may_call(address, code):

@@ -16,7 +16,9 @@ from member import Member, join
 
 CENT = 10_000_000
 NUMBERS = count()
-WATCHED = ("account", "key", "session", "membership", "purse", "entry", "free_grant", "charge", "price_override", "multiplier", "tier", "code")
+WATCHED = (
+    "account", "key", "session", "membership", "purse", "entry", "free_grant", "charge", "price_override", "multiplier", "tier", "code",
+)  # fmt: skip
 BODIES: tuple[Any, ...] = (
     None,
     {},
@@ -58,12 +60,12 @@ class World:
         """Everything that the stranger must not change: all that is the victim's, and all that is nobody's."""
         kept = {}
         for table in WATCHED:
-            rows = self._rows(table, None)
-            kept[table] = sorted(
-                json.dumps({name: value for name, value in row.items() if name not in ("balance", "seen_at_ms")}, default=str, sort_keys=True)
-                for row in rows
-                if row.get("account_id", row.get("id")) != self.stranger.account_id and row.get("kind") != "charge"  # leases are given back
-            )
+            rows = [row for row in self._rows(table, None) if row.get("account_id", row.get("id")) != self.stranger.account_id]
+            # What gateways do by themselves: they are seen, they give leases back.
+            settled = [
+                {name: row[name] for name in row if name not in ("balance", "seen_at_ms")} for row in rows if row.get("kind") != "charge"
+            ]
+            kept[table] = sorted(json.dumps(row, default=str, sort_keys=True) for row in settled)
         return kept
 
 

@@ -277,3 +277,22 @@ def test_a_realtime_session_ends_when_its_money_does(bank_gateway):
     (row,) = member.charges()
     assert (row["outcome"], row["estimated"]) == ("out_of_funds", 0) and row["output_tokens"] > 20
     assert -costs(200) < member.left() <= 0
+
+
+@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used:DeprecationWarning")  # the SDK's own way with websockets
+def test_openais_sdk_hears_why_a_session_ends(bank_gateway):
+    member = join(bank_gateway, paid_nano=costs(100))
+    heard: list[Any] = []
+
+    def talk() -> None:
+        with openai(member).realtime.connect(model="demo") as session:
+            session.response.create()
+            for event in session:
+                heard.append(event)
+                if event.type == "response.done":
+                    session.response.create()
+
+    with pytest.raises(ConnectionClosedError):
+        talk()
+    assert heard[-1].type == "error" and heard[-1].error.code == "insufficient_funds"
+    assert not any(event.type == "error" for event in heard[:-1])

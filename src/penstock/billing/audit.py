@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, literal, literal_column, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -18,7 +18,7 @@ from penstock.billing.purses import MONEY, free, paid
 from penstock.billing.receipts import Prices
 from penstock.billing.rollup import mark
 from penstock.billing.shown import usage_of
-from penstock.billing.sums import MOST
+from penstock.billing.sums import MOST, constant, of_days
 from penstock.catalog.door import Catalog
 from penstock.infra.database import Database
 from penstock.kit import clock
@@ -134,7 +134,8 @@ def _movements(purse: Any, other: Any, sign: int) -> Select[Any]:
 
 def _halves(amount: Any) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """The high and the low 32 bits: SQLite refuses to add up what passes 64 on the way, although the result would fit."""
-    return amount.bitwise_rshift(32), amount.bitwise_and(0xFFFFFFFF)
+    bits: Any = literal_column("32", Integer())
+    return amount.bitwise_rshift(bits), amount.bitwise_and(constant(0xFFFFFFFF))
 
 
 def _pairs(halves: Sequence[Any]) -> tuple[int, ...]:
@@ -225,12 +226,14 @@ def _compare_spending(report: Report, account_id: str, spent: _Spent, leased: di
 
 async def _sums(session: AsyncSession, report: Report, spent: dict[str, _Spent]) -> None:
     """The sums by hour and day, and the index, are those of the charges that the roll-up has seen."""
-    indexed = select(ChargeOf.account_id, func.count(), literal(0)).group_by(ChargeOf.account_id)
-    sums = [
-        (usage.__tablename__, select(usage.account_id, func.sum(usage.requests), func.sum(usage.cost_nano)).group_by(usage.account_id))
-        for usage in (UsageHour, UsageDay)
-    ]
-    for table, query in (*sums, ("charge_of", indexed)):
+    indexed = select(ChargeOf.account_id, func.count(), literal(0))
+    sums = {
+        "usage_hour": _sum_of(UsageHour),
+        "usage_day": _sum_of(UsageDay).where(of_days(None, by_key=True)),
+        "usage_day of all keys": _sum_of(UsageDay).where(of_days(None)),
+        "charge_of": indexed.group_by(ChargeOf.account_id),
+    }
+    for table, query in sums.items():
         found = {account_id: (int(requests), int(cost)) for account_id, requests, cost in await session.execute(query)}
         for account_id in sorted(found.keys() | spent.keys()):
             one = spent.get(account_id) or _Spent()
@@ -238,6 +241,10 @@ async def _sums(session: AsyncSession, report: Report, spent: dict[str, _Spent])
             report.compare(table, account_id, one.requests, requests, "So many requests are not those of the charges.")
             if table != "charge_of":
                 report.compare(table, account_id, one.summed_nano, cost_nano, "The sum of costs is not that of the charges.")
+
+
+def _sum_of(usage: type[UsageHour | UsageDay]) -> Select[Any]:
+    return select(usage.account_id, func.sum(usage.requests), func.sum(usage.cost_nano)).group_by(usage.account_id)
 
 
 async def _unswept(session: AsyncSession, report: Report, now_ms: int) -> None:

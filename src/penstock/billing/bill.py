@@ -13,7 +13,7 @@ from penstock.billing.charge import COLUMNS, Charge
 from penstock.billing.models import ChargeOf, ChargeRow, UsageDay
 from penstock.billing.rollup import mark
 from penstock.billing.selection import UNSEEN_ID, Selection, Span, between, came_ms, first_id, named, owned, rare
-from penstock.billing.sums import DAY_MS, HOUR_MS, constant
+from penstock.billing.sums import DAY_MS, HOUR_MS, constant, of_days
 from penstock.billing.usage import requests
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
@@ -129,7 +129,7 @@ def _candidates(of: Selection, ids: Range, after: int, bound: int) -> Subquery:
 
 async def _last_day(session: AsyncSession, of: Selection, ids: Range) -> int | None:
     """The last day on which there was anything of the model or channel: days without are not looked through."""
-    query = select(UsageDay.from_ms).where(UsageDay.from_ms <= came_ms(ids.last), *named(of, UsageDay, session))
+    query = select(UsageDay.from_ms).where(UsageDay.from_ms <= came_ms(ids.last), of_days(of.key_id), *named(of, UsageDay, session))
     if of.account_id is not None:
         query = query.where(UsageDay.account_id == of.account_id)
     return await session.scalar(query.order_by(UsageDay.from_ms.desc()).limit(1))

@@ -8,72 +8,109 @@ from typing import NamedTuple
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from penstock.billing.models import ChargeRow, Entry, Lease, Purse
+from penstock.billing.models import ChargeRow, Entry, Lease, Purse, Worker
 from penstock.billing.purses import DURABLE, MONEY, Want, ensure, locked, renew
-from penstock.infra.database import Database
+from penstock.infra.database import Database, DatabaseAway
 from penstock.kit.ids import new_id
 
 REVENUE = "revenue"
 
 
+BATCH = 500
+"""So many rows are asked for in one statement: a database takes no more than some ten thousands of values."""
+
+
+class Swept(DatabaseAway):
+    """The worker was thought dead: it can take no lease any more. It is a new worker as soon as it has noticed."""
+
+
 class Order(NamedTuple):
-    """More of one purse. `target` units are wanted; `short` are spent already and are given even if the balance falls below zero."""
+    """More of one purse: `target` units are wanted.
+
+    `spent` is what was spent of the lease, written or not: what goes beyond it is given even if the balance falls below zero.
+    Of `spare`, which is neither spent nor held, some is taken back where a limit was lowered below what is on lease.
+    """
 
     want: Want
     lease_id: str | None
     target: int
-    short: int = 0
     spent: int = 0
-    """For the kinds whose spending is not written with charges."""
+    spare: int = 0
+    next_id: str | None = None
+    """What a new lease is called. One that has the name already was made by a transaction whose end was not heard of."""
+    previous: str | None = None
+    """The lease of the window before, which ends."""
 
 
 class Filled(NamedTuple):
-    """What came of an order. `fresh`: the lease is a new one, so all that it has was given now."""
+    """What came of an order: the lease has `amount`, of which `given` was given now. `fresh`: it is not the one that was named."""
 
     lease_id: str
     fresh: bool
     given: int
+    amount: int
     left: int
     elsewhere: int
     from_ms: int | None
     until_ms: int | None
 
 
+class Part(NamedTuple):
+    """Units of a lease that are given back. `spent` is for the kinds that charges do not write; `ends`: the lease is needed no more."""
+
+    purse_id: str
+    lease_id: str
+    units: int
+    spent: int
+    ends: bool = False
+
+
 async def fill(database: Database, worker: str, orders: Sequence[Order], now_ms: int) -> list[Filled]:
-    """Give each order what its purse has, up to its target. Purses and leases that do not exist are made. Raises DatabaseAway."""
+    """Give each order what its purse has, up to its target. Purses and leases that do not exist are made.
+
+    Raises DatabaseAway, and Swept where the worker is none any more.
+    """
     async with database.session() as session:
+        await _present(session, worker)
         fresh = [order.want for order in orders if order.lease_id is None]
         if fresh:
             await _ensure(session, fresh, now_ms)
         purses = await locked(session, (order.want.purse_id for order in orders))
-        leases = await _leases(session, (order.lease_id for order in orders if order.lease_id is not None))
+        named = (name for order in orders for name in (order.lease_id, order.next_id, order.previous) if name is not None)
+        leases = await _leases(session, named)
         filled = []
         for order in orders:
             purse = purses[order.want.purse_id]
             renew(purse, order.want, now_ms)
-            lease = leases.get(order.lease_id or "")
-            if lease is not None and (lease.closed_at_ms is not None or lease.from_ms != purse.from_ms):
-                await _leave(session, lease, now_ms)
-                lease = None
+            lease = None
+            for name in (order.previous, order.next_id, order.lease_id):
+                if (found := leases.get(name or "")) is None or found.closed_at_ms is not None:
+                    continue
+                if name == order.previous or found.from_ms != purse.from_ms:
+                    await _leave(session, purse, found, now_ms)
+                else:
+                    lease = found
             filled.append(await _fill(session, worker, order, purse, lease, now_ms))
         return filled
 
 
-async def give_back(database: Database, parts: Iterable[tuple[str, str, int, int]], now_ms: int) -> None:
-    """Return units of leases to their purses: (purse, lease, units, spent), `spent` for the kinds that charges do not write."""
-    rows = list(parts)
+async def give_back(database: Database, parts: Sequence[Part], now_ms: int) -> None:
+    """Return units of leases to their purses, and end the leases that are needed no more. Raises DatabaseAway."""
     async with database.session() as session:
-        purses = await locked(session, (purse_id for purse_id, *_ in rows))
-        leases = await _leases(session, (lease_id for _, lease_id, *_ in rows))
-        for purse_id, lease_id, units, spent in rows:
-            purse, lease = purses.get(purse_id), leases.get(lease_id)
+        purses = await locked(session, (part.purse_id for part in parts))
+        leases = await _leases(session, (part.lease_id for part in parts))
+        for part in parts:
+            purse, lease = purses.get(part.purse_id), leases.get(part.lease_id)
             if purse is None or lease is None or lease.closed_at_ms is not None:
                 continue
             if purse.kind not in DURABLE:
-                lease.spent = spent
-            lease.amount -= units
+                lease.spent = part.spent
+            if part.ends:
+                await _end(session, purse, lease, now_ms)
+                continue
+            lease.amount -= part.units
             if lease.from_ms == purse.from_ms:
-                purse.balance += units
+                purse.balance += part.units
             if lease.spent == lease.amount:
                 post(session, purse, lease, now_ms)
 
@@ -84,32 +121,31 @@ async def close_all(session: AsyncSession, worker: str, now_ms: int, *, spent: d
     `spent` tells of the leases whose spending charges do not write; without it a dead worker's requests of this minute count
     as made, and its places as free.
     """
-    rows = (await session.execute(select(Lease.id, Lease.purse_id).where(Lease.worker == worker, Lease.closed_at_ms.is_(None)))).all()
-    purses = await locked(session, (purse_id for _, purse_id in rows))
-    leases = await _leases(session, (lease_id for lease_id, _ in rows))
-    for lease in leases.values():
-        purse = purses[lease.purse_id]
-        if purse.kind == "concurrency":
-            lease.spent = 0
-        elif purse.kind not in DURABLE:
-            lease.spent = lease.amount if spent is None else spent.get(lease.id, lease.amount)
-        square(session, purse, lease, now_ms)
-        lease.closed_at_ms = now_ms
-        if purse.kind not in DURABLE:
-            await session.delete(lease)
+    open_ = select(Lease.id, Lease.purse_id).where(Lease.worker == worker, Lease.closed_at_ms.is_(None)).order_by(Lease.purse_id)
+    rows = (await session.execute(open_)).all()
+    for start in range(0, len(rows), BATCH):
+        some = rows[start : start + BATCH]
+        purses = await locked(session, (purse_id for _, purse_id in some))
+        for lease in (await _leases(session, (lease_id for lease_id, _ in some))).values():
+            purse = purses[lease.purse_id]
+            if purse.kind == "concurrency":
+                lease.spent = 0
+            elif purse.kind not in DURABLE:
+                lease.spent = lease.amount if spent is None else spent.get(lease.id, lease.amount)
+            await _end(session, purse, lease, now_ms)
+        await session.flush()
+        session.expunge_all()
     return len(rows)
 
 
 async def square_late(database: Database, now_ms: int) -> int:
     """Take what was spent of leases after they were closed (a journal replayed late, a process that was thought dead) from the purses."""
     async with database.session(read_only=True) as session:
-        late = (await session.execute(select(Lease.id, Lease.purse_id).where(*_LATE).limit(500))).all()
+        late = (await session.scalars(select(Lease.id).where(*_LATE).limit(BATCH))).all()
     if not late:
         return 0
     async with database.session() as session:
-        purses = await locked(session, (purse_id for _, purse_id in late))
-        for lease in (await _leases(session, (lease_id for lease_id, _ in late))).values():
-            square(session, purses[lease.purse_id], lease, now_ms)
+        await square_those(session, late, now_ms)
     return len(late)
 
 
@@ -122,6 +158,14 @@ async def forget_windows(database: Database, now_ms: int) -> None:
     async with database.session() as session:
         limits = select(Purse.id).where(Purse.kind.not_in(MONEY))
         await session.execute(delete(Lease).where(Lease.closed_at_ms < now_ms - _KEPT_MS, Lease.purse_id.in_(limits)))
+
+
+async def square_those(session: AsyncSession, lease_ids: Sequence[str], now_ms: int) -> None:
+    """Square these leases."""
+    purse_ids = (await session.scalars(select(Lease.purse_id).where(Lease.id.in_(lease_ids)))).all()
+    purses = await locked(session, purse_ids)
+    for lease in (await _leases(session, lease_ids)).values():
+        square(session, purses[lease.purse_id], lease, now_ms)
 
 
 def square(session: AsyncSession, purse: Purse, lease: Lease, now_ms: int) -> None:
@@ -179,28 +223,43 @@ async def _leases(session: AsyncSession, lease_ids: Iterable[str]) -> dict[str, 
     return {lease.id: lease for lease in found}
 
 
-async def _leave(session: AsyncSession, lease: Lease, now_ms: int) -> None:
-    """A lease of a window that is over, or one that was closed for us."""
-    if lease.closed_at_ms is not None:
-        return
-    purse = await session.get_one(Purse, lease.purse_id)
+async def _present(session: AsyncSession, worker: str) -> None:
+    """Make sure that nobody has swept this worker, nor does before this transaction ends: what it took would be lost."""
+    if await session.scalar(select(Worker.id).where(Worker.id == worker).with_for_update(read=True, key_share=True)) is None:
+        raise Swept("this process was thought dead")
+
+
+async def _end(session: AsyncSession, purse: Purse, lease: Lease, now_ms: int) -> None:
+    """Square a lease for the last time. Those of limits per minute and at once prove nothing and go."""
+    square(session, purse, lease, now_ms)
+    lease.closed_at_ms = now_ms
     if purse.kind not in DURABLE:
         await session.delete(lease)
-    else:
-        lease.closed_at_ms = now_ms
+
+
+async def _leave(session: AsyncSession, purse: Purse, lease: Lease, now_ms: int) -> None:
+    """End a lease of a window that is over, unless it was closed for us. What was spent of it lately is not known here."""
+    if lease.closed_at_ms is None:
+        if purse.kind not in DURABLE:
+            lease.spent = lease.amount
+        await _end(session, purse, lease, now_ms)
 
 
 async def _fill(session: AsyncSession, worker: str, order: Order, purse: Purse, lease: Lease | None, now_ms: int) -> Filled:
-    fresh = lease is None
+    fresh = lease is None or lease.id != order.lease_id
     if lease is None:
         lease = Lease(
-            id=new_id("lse", now_ms), worker=worker, purse_id=purse.id, amount=0, spent=0, posted=0, from_ms=purse.from_ms,
+            id=order.next_id or new_id("lse", now_ms), worker=worker, purse_id=purse.id, amount=0, spent=0, posted=0, from_ms=purse.from_ms,
             taken_at_ms=now_ms, closed_at_ms=None,
         )  # fmt: skip
         session.add(lease)
     elif purse.kind not in DURABLE:
-        lease.spent = order.spent
-    short = 0 if fresh else order.short
+        lease.spent = 0 if fresh else order.spent
+    if purse.balance < 0 and purse.kind not in MONEY and not fresh:
+        back = min(order.spare, -purse.balance)
+        purse.balance += back
+        lease.amount -= back
+    short = 0 if fresh else max(0, order.spent - lease.amount)
     given = max(min(order.target, max(purse.balance, 0)), short)
     overdrawn = given - max(purse.balance, 0)
     if overdrawn > 0 and purse.kind in MONEY:
@@ -213,4 +272,4 @@ async def _fill(session: AsyncSession, worker: str, order: Order, purse: Purse, 
         same = (Lease.purse_id == purse.id, Lease.from_ms.is_not_distinct_from(purse.from_ms))
         others = select(func.sum(Lease.amount - Lease.spent)).where(*same, Lease.worker != worker, Lease.closed_at_ms.is_(None))
         elsewhere = int(await session.scalar(others) or 0)
-    return Filled(lease.id, fresh, given, purse.balance, elsewhere, purse.from_ms, purse.until_ms)
+    return Filled(lease.id, fresh, given, lease.amount, purse.balance, elsewhere, purse.from_ms, purse.until_ms)

@@ -221,6 +221,9 @@ class Earning(Base):
     months: Mapped[int]
 
 
+ALL_KEYS = "*"
+
+
 class _Usage:
     """Sums of charges by account, time, key, model and channel, for statistics; complete up to the mark of `Rollup`."""
 
@@ -254,7 +257,7 @@ class UsageHour(_Usage, Base):
 
 
 class UsageDay(_Usage, Base):
-    """By days of UTC."""
+    """By days of UTC; and those of all keys together once more, with `ALL_KEYS` as the key: most questions are not about keys."""
 
     __tablename__ = "usage_day"
     __table_args__: Any = (Index(None, "from_ms"), {"sqlite_with_rowid": False})

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.billing.charge import Charge, columns, drawn
-from penstock.billing.leases import close_all
+from penstock.billing.leases import close_all, square_those
 from penstock.billing.models import ChargeRow, Interrupted, Lease, Worker
 from penstock.billing.recalls import recalled
 from penstock.billing.rollup import withdraw
@@ -130,8 +130,8 @@ class Presence:
                 running = (await session.execute(gone.returning(Worker.running))).scalars().all()
                 if not running:
                     continue  # it lives, or another one was quicker
-                posted = await post_interrupted(session, running[0])
-                leases = await close_all(session, worker, self._now_ms())
+                leases = await close_all(session, worker, self._now_ms())  # first: it locks purses in the order in which all do
+                posted = await post_interrupted(session, running[0], self._now_ms())
             self.swept += 1
             _log.warning("worker %s is gone: %d leases returned, %d requests charged as interrupted", worker, leases, posted)
         return len(dead)
@@ -141,9 +141,9 @@ class Presence:
         await self._treasury.recalled(await recalled(self._database, self._now_ms()))
 
 
-async def post_interrupted(session: AsyncSession, running: bytes | None) -> int:
-    """Post the charges of a worker's running requests, those that were not written before it died; how many."""
-    charges = _decoder.decode(running) if running else []
+async def post_interrupted(session: AsyncSession, running: bytes | None, now_ms: int) -> int:
+    """Post the charges of a worker's running requests, those that were not written before it died; how many. Its leases are closed."""
+    charges = _decoded(running) if running else []
     if not charges:
         return 0
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
@@ -151,8 +151,18 @@ async def post_interrupted(session: AsyncSession, running: bytes | None) -> int:
     new = set((await session.execute(added, [columns(charge) for charge in charges])).scalars())
     posted = [charge for charge in charges if charge.id in new]
     session.add_all(Interrupted(charge_id=charge.id, draws=[list(draw) for draw in charge.draws]) for charge in posted)
-    await _draw(session, drawn(posted))
+    spent = drawn(posted)
+    await _draw(session, spent)
+    await square_those(session, sorted(spent), now_ms)
     return len(posted)
+
+
+def _decoded(running: bytes) -> list[Charge]:
+    try:
+        return _decoder.decode(running)
+    except msgspec.MsgspecError as failure:  # of another version, perhaps: its leases are returned all the same
+        _log.error("the running requests of a worker that died cannot be read and are not charged: %s", failure)
+        return []
 
 
 async def withdraw_interrupted(database: Database, charge_ids: Iterable[str]) -> int:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    Text,
     and_,
     case,
     func,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.accounts.models import OPERATOR
-from penstock.billing.models import ChargeOf, ChargeRow, UsageDay, UsageHour, UsageKey
+from penstock.billing.models import ALL_KEYS, ChargeOf, ChargeRow, UsageDay, UsageHour, UsageKey
 from penstock.infra.database import Base
 
 HOUR_MS = 3_600_000
@@ -104,12 +105,14 @@ def additions(sums: FromClause, index: tuple[ColumnElement[bool], ...], *, on_po
     owners = {"account_id": account(), "charge_id": ChargeRow.id, "key_id": key(), "model": ChargeRow.model}
     hours: dict[str, Any] = {name: sums.c[name] for name in GROUP}
     days = {**hours, "from_ms": sums.c.from_ms // constant(DAY_MS) * constant(DAY_MS)}
+    all_keys: Any = literal_column(f"'{ALL_KEYS}'", Text())
     added = {name: sums.c[name] for name in amounts()}
     of_key = {"requests": sums.c.requests, "tokens": tokens(sums.c), "cost_nano": sums.c.cost_nano, "free_nano": sums.c.free_nano}
     return (
         insert(_table(ChargeOf)).from_select(list(owners), select(*owners.values()).where(*index)),
         _add(insert(_table(UsageHour)), hours, added, {}),
         _add(insert(_table(UsageDay)), days, added, {}),
+        _add(insert(_table(UsageDay)), {**days, "key_id": all_keys}, added, {}),
         _add(insert(_table(UsageKey)), {"key_id": sums.c.key_id}, of_key, {"used_at_ms": sums.c.used_at_ms}),
     )
 
@@ -133,6 +136,12 @@ def _table(of: type[Base]) -> Table:
 def _bounded(number: Any) -> ColumnElement[int]:
     none, most = constant(0), constant(MOST)
     return case((number < none, none), (number > most, most), else_=number)
+
+
+def of_days(key_id: str | None, *, by_key: bool = False) -> ColumnElement[bool]:
+    """The rows of `UsageDay` that answer a question: those of each key if it is about keys, else those of all together."""
+    about_keys = by_key or key_id is not None
+    return UsageDay.key_id != ALL_KEYS if about_keys else UsageDay.key_id == ALL_KEYS
 
 
 def constant(number: int) -> ColumnElement[int]:

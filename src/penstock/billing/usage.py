@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from penstock.billing.models import ChargeRow, UsageDay, UsageHour, UsageKey
 from penstock.billing.rollup import mark
 from penstock.billing.selection import UNSEEN_ID, Selection, Span, between, named, on_postgresql, owned
-from penstock.billing.sums import DAY_MS, HOUR_MS, account, amounts, begins_ms, key, tokens
+from penstock.billing.sums import DAY_MS, HOUR_MS, account, amounts, begins_ms, key, of_days, tokens
 from penstock.infra.database import Database
 
 By = Literal["hour", "day", "model", "key", "channel", "account"]
@@ -127,7 +127,7 @@ def _sources(session: AsyncSession, by: By | None, of: Selection, names: Sequenc
         pieces = [(UsageHour, since_ms, first_day_ms), days, (UsageHour, last_day_ms, until_ms)]
     sources = [
         select(_group(usage, by).label("of"), *(getattr(usage, name) for name in names)).where(
-            usage.from_ms >= from_ms, usage.from_ms < end_ms, *_of_account(usage, of), *named(of, usage, session)
+            usage.from_ms >= from_ms, usage.from_ms < end_ms, *_whose(usage, by, of), *named(of, usage, session)
         )
         for usage, from_ms, end_ms in pieces
         if from_ms < end_ms
@@ -138,8 +138,9 @@ def _sources(session: AsyncSession, by: By | None, of: Selection, names: Sequenc
     return [*sources, fresh]
 
 
-def _of_account(usage: type[UsageHour | UsageDay], of: Selection) -> list[ColumnElement[bool]]:
-    return [] if of.account_id is None else [usage.account_id == of.account_id]
+def _whose(usage: type[UsageHour | UsageDay], by: By | None, of: Selection) -> list[ColumnElement[bool]]:
+    whose = [] if of.account_id is None else [usage.account_id == of.account_id]
+    return [*whose, of_days(of.key_id, by_key=by == "key")] if usage is UsageDay else whose
 
 
 def _group(usage: type[UsageHour | UsageDay], by: By | None) -> Any:

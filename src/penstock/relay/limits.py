@@ -78,9 +78,3 @@ def span(length_ms: int) -> bytes:
 def without_limits(lines: list[bytes]) -> list[bytes]:
     """Header lines without those about the provider's limits, which are those of the operator and not of the caller."""
     return [line for line in lines if not line.startswith(_PROVIDERS_OWN)]
-
-
-def retry_line(dialect: str, wait_s: int) -> bytes:
-    """The line of a 429 that says when to come back; OpenAI's SDKs also know it in milliseconds, and look there first."""
-    line = b"retry-after: %d\r\n" % wait_s
-    return line if dialect == "anthropic" else line + b"retry-after-ms: %d\r\n" % (wait_s * 1000)

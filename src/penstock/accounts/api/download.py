@@ -31,11 +31,12 @@ class Download(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            left = self._size
-            while left:
+            left, more = self._size, True
+            while more:
                 piece = await asyncio.to_thread(self._file.read, PIECE)
                 left -= len(piece)
                 # The last piece is the end: a client that has all of it may ask for something else at once.
-                await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+                more = left > 0 and bool(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
         finally:
             self._file.close()

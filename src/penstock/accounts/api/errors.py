@@ -42,7 +42,8 @@ class Refusal(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"code": "invalid_request", "message": "Name an account.", "param": "account_id", "request_id": "req_..."}]
+            "examples": [{"code": "invalid_request", "message": "Name an account.", "param": "account_id", "request_id": "req_..."}],
+            "required": ["code", "message", "param"],
         }
     )
 
@@ -52,7 +53,7 @@ class Refusal(BaseModel):
     param: str | None
     """The field, parameter or header that is wrong."""
     request_id: str
-    """Finds the log lines of the request; it is in the header `x-request-id` too."""
+    """Finds the log lines of the request; it is in the header `x-request-id` too. What is not HTTP, or no URL, has it only there."""
 
 
 class Refused(BaseModel):

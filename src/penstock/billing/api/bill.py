@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from penstock.accounts.api.asking import ID, ID_LIMIT, Paging, Who
@@ -42,11 +42,11 @@ class ChargeShown(BaseModel):
     key_id: str | None
     key_name: str | None
     model: Annotated[str, Field(description="What was asked for.", examples=["gpt-4o"])]
-    served_model: Annotated[str, Field(description="What the provider was asked for.")]
+    served_model: Annotated[str, Field(description="What the provider was asked for.", examples=["gpt-4o"])]
     wire: Annotated[str, Field(examples=["chat"])]
     provider: str
-    channel: str
-    status: Annotated[int, Field(description="The HTTP status that the client was shown.")]
+    channel: Annotated[str, Field(examples=["openai"])]
+    status: Annotated[int, Field(description="The HTTP status that the client was shown.", examples=[200])]
     outcome: Annotated[str, Field(examples=["complete"])]
     streamed: bool
     estimated: Annotated[bool, Field(description="The provider did not say what was consumed.")]
@@ -89,14 +89,14 @@ class LineShown(BaseModel):
     per: Annotated[int, Field(description="The rate is for so many.")]
     multiplier_micro: int
     amount_nano: int
-    tier: str
+    tier: Annotated[str, Field(examples=["standard"])]
     above_tokens: Annotated[int, Field(description="The rate is that of contexts of more tokens than this.")]
 
 
 class PaymentShown(BaseModel):
     """What was taken from one purse."""
 
-    purse: Annotated[str, Field(description="`free` or `paid`.")]
+    purse: Literal["free", "paid"]
     amount_nano: int
 
 
@@ -109,7 +109,7 @@ class ReceiptShown(BaseModel):
     computed_nano: Annotated[int | None, Field(description="The cost computed again; null where the price is not known any more.")]
     agrees: bool | None
     paid_from: list[PaymentShown]
-    notes: list[str]
+    notes: Annotated[list[str], Field(examples=[[]])]
 
 
 class SumsShown(BaseModel):
@@ -147,6 +147,18 @@ class UsageShown(BaseModel):
     total: SumsShown
 
 
+_EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All charges that are meant, newest first.",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}, "example": "id,created_at,...\r\nreq_...,2027-01-31T12:00:00Z,...\r\n"},
+            "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/ChargeShown"}}},
+            "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"id": "req_...", ...}\n'},
+        },
+    }
+}
+
+
 def _bill(request: Request) -> Bill:
     return cast(Bill, request.app.state.bill)
 
@@ -174,9 +186,7 @@ async def list_charges(
     return ChargePage(data=_shown(listed), next=None if listed.before is None else encode(listed.before), total=count)
 
 
-@routes.get(
-    "/charges/export", response_class=Streamed, responses={200: {"content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()}}}
-)
+@routes.get("/charges/export", response_class=Response, responses=_EXPORTED)
 async def export_charges(meant: Meant, bill: TheBill, form: Annotated[Format, Query(alias="format")] = "csv") -> Streamed:
     """Download all charges that are selected, newest first."""
     name = f"penstock-charges-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form}"

