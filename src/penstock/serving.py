@@ -18,7 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 
@@ -69,7 +69,9 @@ def serve(settings: Settings) -> int:
 def configure_logs(settings: Settings) -> None:
     """Logs as the settings say, without the secrets that may stand in URLs."""
     secrets = [secret.get_secret_value() for secret in (settings.access_token, settings.api_sec_key) if secret is not None]
-    logs.configure(settings.log_format, settings.log_level, secrets=secrets)
+    if settings.smtp_url is not None:
+        secrets.append(unquote(urlsplit(settings.smtp_url.get_secret_value()).password or ""))
+    logs.configure(settings.log_format, settings.log_level, secrets=[secret for secret in secrets if secret])
 
 
 def allow_files(settings: Settings) -> None:

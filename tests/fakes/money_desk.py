@@ -25,7 +25,7 @@ from penstock.billing.grants import Gift, Grants
 from penstock.billing.leases import Order, close_all, fill
 from penstock.billing.ledger import Balance, Ledger, Movement
 from penstock.billing.membership import Memberships
-from penstock.billing.models import Entry, Lease, Purse
+from penstock.billing.models import Entry, Lease, Purse, Worker
 from penstock.billing.purses import Want
 from penstock.infra.database import Database
 from penstock.infra.revisions import Revision

@@ -244,7 +244,8 @@ async def _sums(session: AsyncSession, report: Report, spent: dict[str, _Spent])
 
 
 def _sum_of(usage: type[UsageHour | UsageDay]) -> Select[Any]:
-    return select(usage.account_id, func.sum(usage.requests), func.sum(usage.cost_nano)).group_by(usage.account_id)
+    columns: tuple[Any, ...] = (usage.account_id, func.sum(usage.requests), func.sum(usage.cost_nano))
+    return select(*columns).group_by(usage.account_id)
 
 
 async def _unswept(session: AsyncSession, report: Report, now_ms: int) -> None:

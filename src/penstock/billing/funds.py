@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from penstock.billing.purses import MONEY, Want
+from penstock.kit.ids import new_id
 
 if TYPE_CHECKING:
     from penstock.billing.treasury import Treasury
@@ -20,13 +21,15 @@ class Share:
     """
 
     __slots__ = (
-        "amount", "asked_ns", "dry", "elsewhere", "filling", "from_ms", "held", "lease_id", "left", "low", "previous", "spent",
-        "spent_before", "until_ms", "until_ns", "want",
+        "amount", "asked_ns", "changed", "dry", "elsewhere", "filling", "from_ms", "held", "lease_id", "left", "low", "next_id", "previous",
+        "quiet_ticks", "spent", "spent_before", "spent_seen", "until_ms", "until_ns", "want",
     )  # fmt: skip
 
     def __init__(self, want: Want) -> None:
         self.want = want
         self.lease_id: str | None = None
+        self.next_id = new_id("lse")
+        """What its next lease is called: a transaction that is tried again makes no second one."""
         self.previous: str | None = None
         """The lease of the window before, to be ended when this one gets its own."""
         self.amount = self.spent = self.held = 0
@@ -36,7 +39,11 @@ class Share:
         self.asked_ns = 0
         self.spent_before = 0
         """What was spent when it was last filled."""
+        self.spent_seen = self.quiet_ticks = 0
+        """What was spent a second ago, and for how many seconds nothing has moved."""
         self.dry = self.filling = False
+        self.changed = False
+        """Its limit is another one than the database has last heard of."""
         self.from_ms: int | None = None
         self.until_ms: int | None = None
         self.until_ns = FOREVER_NS
@@ -51,7 +58,10 @@ class Share:
 class Funds:
     """What covers one caller's requests: the account's money if it is prepaid, caps, and limits per minute and at once."""
 
-    __slots__ = ("caps", "counted", "free", "limited", "paid", "ready", "rest", "rpm", "slots", "tpm", "treasury", "until_ns", "wants")
+    __slots__ = (
+        "caps", "counted", "free", "keys", "limited", "open", "paid", "ready", "rest", "rpm", "slots", "tpm", "treasury", "until_ns",
+        "used_ns", "wants",
+    )  # fmt: skip
 
     def __init__(self, treasury: Treasury, wants: tuple[Want, ...]) -> None:
         self.treasury = treasury
@@ -68,7 +78,12 @@ class Funds:
         """All shares but that of paid money."""
         self.limited = any(want.kind not in MONEY for want in wants)
         self.ready = False
-        """All shares have a lease."""
+        """All shares have a lease, and the limits of now."""
+        self.keys: set[str | None] = set()
+        """Who draws on these purses."""
+        self.open = 0
+        """Holds that are not resolved."""
+        self.used_ns = 0
         self.until_ns = 0
 
     def take(self, shares: list[Share]) -> None:
@@ -86,10 +101,11 @@ class Funds:
                 kinds.get(kind, self.caps).append(share)
         self.rest = [share for share in shares if share.want.kind != "paid"]
         self.until_ns = min((share.until_ns for share in shares), default=FOREVER_NS)
-        self.ready = all(share.lease_id is not None for share in shares)
+        self.ready = all(share.lease_id is not None and not share.changed for share in shares)
 
     def covers(self, nano: int, tokens: int, now_ns: int) -> bool:
         """Whether a request can be held for in full, here and now."""
+        self.used_ns = now_ns
         if not self.ready or now_ns >= self.until_ns:
             return False
         paid = self.paid

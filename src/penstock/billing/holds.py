@@ -66,6 +66,7 @@ class Hold:
         self._state = _OPEN
         funds = self._funds
         if funds.counted:
+            funds.open += 1
             if funds.paid is not None:
                 self._hold_money(funds, self.amount_nano)
             if funds.limited:
@@ -114,6 +115,7 @@ class Hold:
         funds = self._funds
         if not funds.counted:
             return ()
+        funds.open -= 1
         draws: list[tuple[str, int]] = []
         if funds.paid is not None:
             self._draw_money(cost_nano, draws)
@@ -159,6 +161,7 @@ class Hold:
         holds.held_nano -= self.amount_nano
         if not funds.counted:
             return
+        funds.open -= 1
         if self._paid and funds.paid is not None:
             funds.paid.held -= self._paid
         if self._free and funds.free is not None:

@@ -26,8 +26,12 @@ class Need(NamedTuple):
     units: int
 
 
-def needs(funds: Funds, nano: int, tokens: int) -> list[Need]:
-    """What each share has to have for a request to be held for in full."""
+def short_of(funds: Funds, nano: int, tokens: int) -> list[Need]:
+    """The shares that do not have what a request needs to be held for in full, or of which that is not known."""
+    return [one for one in _needs(funds, nano, tokens) if one.share.lease_id is None or one.share.changed or one.share.room < one.units]
+
+
+def _needs(funds: Funds, nano: int, tokens: int) -> list[Need]:
     money = [share for share in (funds.free, funds.paid) if share is not None]
     return [
         *(Need(share, nano) for share in (*money, *funds.caps)),

@@ -95,8 +95,7 @@ def by_hour(where: tuple[ColumnElement[bool], ...], from_ms: ColumnElement[int])
 def negative(hours: Select[Any]) -> FromClause:
     """Sums by hour that take away what those add."""
     sums: Any = hours.subquery().c
-    rest: list[Any] = [sums[name] for name in (*GROUP, "used_at_ms")]
-    return select(*rest, *((-sums[name]).label(name) for name in amounts())).subquery()
+    return select(*(sums[name] for name in (*GROUP, "used_at_ms")), *((-sums[name]).label(name) for name in amounts())).subquery()
 
 
 def additions(sums: FromClause, index: tuple[ColumnElement[bool], ...], *, on_postgresql: bool) -> tuple[Insert, ...]:

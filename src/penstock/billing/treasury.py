@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from itertools import islice
 from time import perf_counter_ns
 from typing import NamedTuple
 
 from penstock.billing.funds import FOREVER_NS, Funds, Share
-from penstock.billing.leases import Filled, Order, close_all, fill, give_back
+from penstock.billing.leases import Filled, Order, Part, close_all, fill, give_back
 from penstock.billing.purses import DURABLE, MONEY, Want
 from penstock.billing.recalls import recall
-from penstock.billing.shortage import Need, empty_of, may_return, needs, refusal
+from penstock.billing.shortage import Need, empty_of, may_return, refusal, short_of
 from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
+from penstock.kit.ids import new_id
 from penstock.kit.tasks import spawn
 
 BATCH = 100
@@ -26,6 +28,10 @@ DRY_NS = 500_000_000
 RATE_S = 10
 """A lease is to last about so long at the rate of spending seen last."""
 IDLE_TICKS = 5
+FORGET_NS = 60_000_000_000
+"""After so long a time without a request, funds are forgotten, and the leases that nobody else draws on are ended."""
+STEP = 500
+"""So many shares are looked at before others have their turn."""
 STOP_S = 5
 _log = logging.getLogger("penstock.billing")
 
@@ -57,22 +63,32 @@ class Treasury:
         self._shares: dict[str, Share] = {}
         self._funds: dict[tuple[Want, ...], Funds] = {}
         self._by_key: dict[str | None, Funds] = {}
-        self._asked: dict[str, Need] = {}
-        self._answers: list[asyncio.Future[None]] = []
+        self._users: dict[str, int] = {}
+        """How many funds draw on each purse."""
+        self._asked: dict[str, int] = {}
+        """Units that each purse is to be asked for."""
+        self._answers: list[_Answer] = []
         self._filling: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        """What is asked for and what is given back are told to the database one after the other."""
+        self._recalling: set[str] = set()
+        self._recaller: asyncio.Task[None] | None = None
         self.sleepers: set[asyncio.Future[None]] = set()
         """Requests that wait for something to come back."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._idle: dict[str, tuple[int, int]] = {}
         self.failures = 0
         self.fills = 0
 
     def funds(self, wants: tuple[Want, ...]) -> Funds:
-        """The funds of whoever draws on these purses; the same object for the same purses."""
-        found = self._funds.get(wants)
-        if found is None:
-            found = self._funds[wants] = Funds(self, wants)
-            self._draw(found)
+        """The funds of whoever draws on these purses; the same object for the same purses. Limits are from now on what is said here."""
+        for want in wants:
+            share = self._shares.get(want.purse_id)
+            if share is not None and share.want != want:
+                share.want = want
+                share.changed = True
+                self._ask(share, 0)
+        found = self._found(wants)
+        self._draw(found)
         return found
 
     def funds_of(self, key_id: str | None, wants: tuple[Want, ...]) -> Funds:
@@ -81,6 +97,17 @@ class Treasury:
         if found is None or found.wants is not wants:
             found = self._by_key[key_id] = self.funds(wants)
             found.wants = wants
+            found.keys.add(key_id)
+        return found
+
+    def _found(self, wants: tuple[Want, ...]) -> Funds:
+        found = self._funds.get(wants)
+        if found is None:
+            found = self._funds[wants] = Funds(self, wants)
+            found.used_ns = perf_counter_ns()
+            for want in wants:
+                self._users[want.purse_id] = self._users.get(want.purse_id, 0) + 1
+            self._draw(found)
         return found
 
     def leased(self) -> int:
@@ -118,19 +145,20 @@ class Treasury:
             self._renew(funds)
             if funds.covers(nano, tokens, perf_counter_ns()):
                 return
-            short = [one for one in needs(funds, nano, tokens) if one.share.lease_id is None or one.share.room < one.units]
+            short, heard = short_of(funds, nano, tokens), True
             if any(self._worth_asking(one) for one in short):
-                await self._fill_now(short)
-                self._draw(funds)
+                heard = await self._fill_now(short)
+                self._renew(funds)
+                short = short_of(funds, nano, tokens)
             empty = empty_of(funds, short, nano)
-            if not empty and funds.ready:
-                return
             if empty:
                 await self._wait_for(empty, deadline)
+            elif funds.ready or not heard:
+                return
 
     async def replenish(self, funds: Funds, nano: int) -> None:
         """As `reserve`, for a request that is being served: its hold is to be extended, and limits of rates are none of its business."""
-        await self.reserve(self.funds(tuple(want for want in funds.wants if want.kind in DURABLE)), nano, 0)
+        await self.reserve(self._found(tuple(want for want in funds.wants if want.kind in DURABLE)), nano, 0)
 
     async def _wait_for(self, empty: list[Share], deadline: float) -> None:
         """Until something changes, or the time is over; where nobody has anything that could come back, it is over at once."""
@@ -139,7 +167,9 @@ class Treasury:
             raise refusal(empty, self._now_ms())
         elsewhere = [share.want.purse_id for share in empty if share.elsewhere > 0]
         if elsewhere:
-            self._spawn(recall(self._database, elsewhere, self._now_ms()))
+            self._recalling.update(elsewhere)
+            if self._recaller is None:
+                self._recaller = self._spawn(self._recall_all())
         sleeper = loop.create_future()
         timer = loop.call_later(POLL_S, _settle, sleeper)
         self.sleepers.add(sleeper)
@@ -154,7 +184,18 @@ class Treasury:
     @staticmethod
     def _worth_asking(one: Need) -> bool:
         share = one.share
-        return share.lease_id is None or not share.dry or perf_counter_ns() - share.asked_ns > DRY_NS
+        return share.lease_id is None or share.changed or not share.dry or perf_counter_ns() - share.asked_ns > DRY_NS
+
+    async def _recall_all(self) -> None:
+        """Have others asked to give back what somebody here waits for, however many wait, once in a while."""
+        try:
+            while self._recalling:
+                purse_ids = list(self._recalling)
+                self._recalling.clear()
+                await recall(self._database, purse_ids, self._now_ms())
+                await asyncio.sleep(POLL_S)
+        finally:
+            self._recaller = None
 
     # shares
 
@@ -167,70 +208,64 @@ class Treasury:
         now_ns = perf_counter_ns()
         for want in funds.wants:
             share = self._shares.get(want.purse_id)
-            if share is not None and (share.until_ns <= now_ns or share.want.limit != want.limit):
-                self._replace(share, want, ended=share.until_ns <= now_ns)
+            if share is not None and share.until_ns <= now_ns:
+                fresh = self._shares[want.purse_id] = Share(share.want)
+                fresh.previous = share.lease_id
         self._draw(funds)
-
-    def _replace(self, share: Share, want: Want, *, ended: bool) -> None:
-        if not ended:
-            share.want = want
-            share.asked_ns = 0
-            share.dry = False
-            return
-        fresh = self._shares[want.purse_id] = Share(want)
-        fresh.previous = share.lease_id
 
     # asking the database
 
     def _ask(self, share: Share, need: int) -> None:
+        purse_id = share.want.purse_id
+        if self._shares.get(purse_id) is not share:
+            share.low = -FOREVER_NS  # another one has taken its place, and nothing more is spent of it but what is held
+            return
         share.filling = True
-        known = self._asked.get(share.want.purse_id)
-        self._asked[share.want.purse_id] = Need(share, max(need, known.units if known is not None else 0))
+        self._asked[purse_id] = max(need, self._asked.get(purse_id, 0))
         if self._filling is None:
             self._filling = self._spawn(self._fill_all())
 
-    async def _fill_now(self, short: Iterable[Need]) -> None:
-        """Have these asked for and wait for the answer. Raises PenstockError `database_away` when there is none and it matters."""
-        needy = list(short)
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answers.append(answer)
-        for one in needy:
+    async def _fill_now(self, short: list[Need]) -> bool:
+        """Have these asked for and wait for the answer; False when there is none, but something is left.
+
+        Raises PenstockError `database_away` when nothing is.
+        """
+        for one in short:
             self._ask(*one)
-        try:
-            await answer
-        except DatabaseAway as away:
-            if any(one.share.lease_id is None or one.share.room <= 0 for one in needy):
-                raise PenstockError("database_away", "The balance cannot be read at the moment; try again.", retry_after_s=2) from away
+        answer = _Answer({one.share.want.purse_id for one in short})
+        self._answers.append(answer)
+        await answer.told
+        if answer.away is not None and any(one.share.lease_id is None or one.share.room <= 0 for one in short if one.units):
+            raise PenstockError("database_away", "The balance cannot be read at the moment; try again.", retry_after_s=2) from answer.away
+        return answer.away is None
 
     async def _fill_all(self) -> None:
         """Ask for what is wanted, in batches, until nothing is; one transaction at a time."""
         try:
             await asyncio.sleep(0)  # what else is asked for in this turn comes along
             while self._asked:
-                batch = [self._asked.pop(purse_id) for purse_id in list(self._asked)[:BATCH]]
-                answers, self._answers = self._answers, []
-                failure: DatabaseAway | None = None
+                batch = {purse_id: self._asked.pop(purse_id) for purse_id in list(islice(self._asked, BATCH))}
+                away: DatabaseAway | None = None
                 try:
-                    await self._fill(batch)
-                except DatabaseAway as away:
-                    failure = away
+                    async with self._writing:
+                        await self._fill(
+                            [Need(self._shares[purse_id], units) for purse_id, units in batch.items() if purse_id in self._shares]
+                        )
+                except DatabaseAway as failure:
+                    away = failure
                     self.failures += 1
-                    _log.warning("funds cannot be leased: %s", away)
-                for answer in answers:
-                    if self._asked:
-                        self._answers.append(answer)  # part of what it waits for is in the next batch
-                    elif not answer.done():
-                        answer.set_result(None) if failure is None else answer.set_exception(failure)
+                    _log.warning("funds cannot be leased: %s", failure)
+                self._answers = [answer for answer in self._answers if not answer.hear(batch, away)]
                 self.wake()
         finally:
             self._filling = None
-            for one in self._asked.values():
-                one.share.filling = False
-            self._asked.clear()
-            for answer in self._answers:
-                if not answer.done():
-                    answer.set_exception(DatabaseAway("the treasury stops"))
-            self._answers = []
+            stopped, self._asked = self._asked, {}
+            for purse_id in stopped:
+                if purse_id in self._shares:
+                    self._shares[purse_id].filling = False
+            answers, self._answers = self._answers, []
+            for answer in answers:
+                answer.hear(answer.left, DatabaseAway("the treasury stops"))
 
     async def _fill(self, batch: list[Need]) -> None:
         orders = [self._order(one) for one in batch]
@@ -238,12 +273,14 @@ class Treasury:
             filled = await fill(self._database, self.worker, orders, self._now_ms())
         finally:
             for one in batch:
-                one.share.filling = False
+                one.share.filling = one.share.want.purse_id in self._asked
                 one.share.asked_ns = perf_counter_ns()
                 one.share.low = 0
         self.fills += 1
         for one, order, answer in zip(batch, orders, filled, strict=True):
-            self._apply(one.share, order, answer)
+            share = self._shares.get(order.want.purse_id)
+            if share is one.share or (share is not None and answer.fresh):
+                self._apply(share, order, answer)
 
     def _order(self, one: Need) -> Order:
         share, want = one.share, one.share.want
@@ -255,74 +292,96 @@ class Treasury:
         else:
             room = max(one.units, (want.limit or 0) // (4 * self.workers), 1)
         share.spent_before = share.spent
-        lease_id = share.lease_id or share.previous
-        short = max(0, share.spent - share.amount) if share.lease_id is not None else 0
-        return Order(want, lease_id, max(0, room - share.room), short, share.spent)
+        return Order(want, share.lease_id, max(0, room - share.room), share.spent, max(0, share.room), share.next_id, share.previous)
 
     def _apply(self, share: Share, order: Order, filled: Filled) -> None:
-        if filled.fresh and share.lease_id is not None:
-            # ours was closed, because we were thought dead: what was spent stays with it
-            share.amount = share.spent = 0
-            share.spent_before = 0
+        if filled.fresh:
+            if share.lease_id is not None:
+                # ours was closed, because we were thought dead: what was spent stays with it
+                share.spent = share.spent_before = 0
+            share.next_id = new_id("lse")
         share.lease_id = filled.lease_id
         share.previous = None
-        share.amount += filled.given
+        share.amount = filled.amount
+        share.changed = share.want != order.want
         share.left, share.elsewhere = filled.left, filled.elsewhere
         share.dry = filled.given < order.target
         share.from_ms, share.until_ms = filled.from_ms, filled.until_ms
         now_ns = perf_counter_ns()
         share.until_ns = FOREVER_NS if filled.until_ms is None else now_ns + (filled.until_ms - self._now_ms()) * 1_000_000
         share.low = 0 if share.dry else (order.target + max(share.room - filled.given, 0)) // 2
-        for funds in self._funds.values():
-            if not funds.ready and share.want in funds.wants:
-                self._draw(funds)
 
     # giving back
 
     async def tick(self) -> None:
         """Once a second: give back what has lain idle for some seconds, and forget funds that nobody uses."""
+        self._forget()
         idle: list[Share] = []
-        for purse_id, share in list(self._shares.items()):
-            seen, ticks = self._idle.get(purse_id, (-1, 0))
-            quiet = share.spent == seen and not share.held and not share.filling
-            self._idle[purse_id] = (share.spent, ticks + 1 if quiet else 0)
-            if quiet and ticks >= IDLE_TICKS and share.room > 0 and share.until_ns > perf_counter_ns():
-                idle.append(share)
-            elif quiet and ticks > 60 and share.room == 0:
-                self._forget(purse_id)
+        ended: list[Share] = []
+        for place, (purse_id, share) in enumerate(list(self._shares.items())):
+            if place % STEP == STEP - 1:
+                await asyncio.sleep(0)
+            quiet = share.spent == share.spent_seen and not share.held and not share.filling
+            share.spent_seen = share.spent
+            share.quiet_ticks = share.quiet_ticks + 1 if quiet else 0
+            if share.quiet_ticks > IDLE_TICKS:
+                if purse_id not in self._users:
+                    ended.append(share)
+                elif share.room > 0 and share.until_ns > perf_counter_ns():
+                    idle.append(share)
             if share.dry and perf_counter_ns() - share.asked_ns > DRY_NS:
                 share.dry = False
-        await self._return(idle)
+        for start in range(0, len(idle), BATCH):
+            await self._return(idle[start : start + BATCH])
+        for start in range(0, len(ended), BATCH):
+            await self._return(ended[start : start + BATCH], ends=True)
 
     async def recalled(self, purse_ids: Iterable[str]) -> None:
         """Somebody is short of these: give back what is not held."""
         await self._return([share for purse_id in purse_ids if (share := self._shares.get(purse_id)) is not None and share.room > 0])
 
-    async def _return(self, shares: list[Share]) -> None:
-        parts = []
-        for share in shares:
-            if share.filling or share.lease_id is None:
-                continue
-            units = share.room
-            share.amount -= units  # before anything is awaited: it must not be spent meanwhile
-            share.low = 0
-            parts.append((share, units))
-        if not parts:
-            return
-        rows = [(share.want.purse_id, share.lease_id or "", units, share.spent) for share, units in parts]
-        try:
-            await give_back(self._database, rows, self._now_ms())
-        except DatabaseAway:
-            for share, units in parts:
-                share.amount += units  # it may have been given back all the same: then the lease is overdrawn, and squared
+    async def _return(self, shares: list[Share], *, ends: bool = False) -> None:
+        async with self._writing:
+            parts = []
+            for share in shares:
+                purse_id = share.want.purse_id
+                if share.filling or self._shares.get(purse_id) is not share:
+                    continue
+                if ends:
+                    if share.held or purse_id in self._users:
+                        continue
+                    del self._shares[purse_id]
+                if share.lease_id is None:
+                    continue
+                units = max(share.room, 0)
+                share.amount -= units  # before anything is awaited: it must not be spent meanwhile
+                share.low = 0
+                parts.append(Part(purse_id, share.lease_id, units, share.spent, ends))
+            if not parts:
+                return
+            try:
+                await give_back(self._database, parts, self._now_ms())
+            except DatabaseAway as away:
+                # It may have been given back all the same, so it is not spent here; the next filling says what there is.
+                _log.warning("leases cannot be given back now: %s", away)
 
-    def _forget(self, purse_id: str) -> None:
-        share = self._shares.pop(purse_id)
-        self._idle.pop(purse_id, None)
-        for wants in [wants for wants in self._funds if share.want in wants]:
-            self._funds[wants].ready = False  # whoever still has it asks anew
+    def _forget(self) -> None:
+        """Forget the funds that were not used for a minute. What they drew on is ended when nobody else draws on it."""
+        before_ns = perf_counter_ns() - FORGET_NS
+        for wants, funds in list(self._funds.items()):
+            if funds.open or funds.used_ns > before_ns:
+                continue
             del self._funds[wants]
-        self._by_key = {key_id: funds for key_id, funds in self._by_key.items() if funds.wants in self._funds}
+            funds.ready = False  # whoever still has it asks anew
+            for key_id in funds.keys:
+                if self._by_key.get(key_id) is funds:
+                    del self._by_key[key_id]
+            for want in wants:
+                users = self._users[want.purse_id] - 1
+                if users:
+                    self._users[want.purse_id] = users
+                else:
+                    del self._users[want.purse_id]
 
     async def stop(self) -> None:
         """Give everything back. Call when no request is open and the books have been written."""
@@ -353,6 +412,25 @@ class Treasury:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+class _Answer:
+    """What a request waits for: that these purses have been asked for."""
+
+    def __init__(self, purse_ids: set[str]) -> None:
+        self.left = purse_ids
+        self.told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.away: DatabaseAway | None = None
+        """Why some of them could not be."""
+
+    def hear(self, asked: Iterable[str], away: DatabaseAway | None) -> bool:
+        """These have been asked for, unless the database was away; whether that is all that was waited for."""
+        if not self.left.isdisjoint(asked):
+            self.away = self.away or away
+            self.left = self.left.difference(asked)
+        if not self.left and not self.told.done():
+            self.told.set_result(None)
+        return self.told.done()
 
 
 def _settle(sleeper: asyncio.Future[None]) -> None:

@@ -127,6 +127,8 @@ class KeyRing:
         self._refused: Recent[str] = Recent(unknown_limit)
         self._asked: dict[bytes, asyncio.Future[_Verdict]] = {}
         self._reader: asyncio.Task[None] | None = None
+        self._away = False
+        """The last look-up failed: that is told once."""
         self.epoch = 0
         """How often keys have changed: whoever remembers a caller asks again when this has."""
         self._follower: Follower | None = None
@@ -194,8 +196,11 @@ class KeyRing:
                 batch, epoch = list(islice(self._asked, BATCH)), self.epoch
                 try:
                     verdicts = await self._read(batch)
+                    self._away = False
                 except (DatabaseAway, TimeoutError) as failure:
-                    _log.warning("keys cannot be looked up: %s", str(failure) or "the database took too long")
+                    if not self._away:
+                        _log.warning("keys cannot be looked up: %s", str(failure) or "the database took too long")
+                    self._away = True
                     verdicts = dict.fromkeys(batch, "overloaded")
                 for digest in batch:
                     verdict = verdicts.get(digest, "invalid_key")
