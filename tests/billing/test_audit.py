@@ -151,6 +151,7 @@ async def test_amounts_whose_sum_passes_64_bits_on_the_way(desk, look):
 
 
 async def test_leases_of_the_dead_are_listed(desk, books, look):
+    await desk.close()
     now_ms = desk.clock()
     async with desk.database.session() as session:
         for worker, seen_ms in (("wrk_b", now_ms), ("wrk_c", now_ms - 120_000)):

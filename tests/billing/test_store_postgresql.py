@@ -7,7 +7,10 @@ import asyncio
 import asyncpg
 import pytest
 
+from bank import Bank, charge_of
+from penstock.billing.leases import Order, fill
 from penstock.billing.store_postgresql import PostgresqlStore
+from penstock.infra.database import Database
 
 
 @pytest.fixture
@@ -53,3 +56,28 @@ async def test_urls_of_sqlalchemy_and_of_libpq_are_understood(url):
         store = PostgresqlStore(form, "process")
         await store.write([])
         await store.close()
+
+
+async def test_leases_are_locked_in_the_order_of_their_ids_as_by_the_treasury(url):
+    """Or two transactions would wait for each other in a circle, until PostgreSQL ends one of them."""
+    database = Database(url)
+    bank = Bank(database, url)
+    teller = await bank.teller()
+    wants = [(await bank.account(paid_nano=1_000))[1][1] for _ in range(40)]
+    filled = await fill(database, teller.presence.worker, [Order(want, None, 9) for want in wants], 0)
+    leases = sorted(one.lease_id for one in filled)
+    charges = [charge_of(want.account_id, 1, 0, ((one.lease_id, 1),)) for want, one in zip(wants, filled, strict=True)]
+    holder = await asyncpg.connect(url)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("SELECT id FROM lease WHERE id = $1 FOR UPDATE", leases[0])
+    writing = asyncio.ensure_future(teller.write(*reversed(charges)))
+    while not await ask(url, "SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        await asyncio.sleep(0.01)
+    free = await ask(url, "SELECT count(*) FROM (SELECT 1 FROM lease FOR UPDATE SKIP LOCKED) AS free")
+    await transaction.rollback()
+    await holder.close()
+    await writing
+    await bank.close()
+    await database.close()
+    assert free == len(leases) - 1

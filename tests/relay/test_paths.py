@@ -72,6 +72,7 @@ def test_every_wire_has_a_root():
         "/vv1/chat",
         "*",
         "/dashboard/billing/usage",
+        "/v1/dashboard/billing/usage?start_date=2026-10-01",
         "/V1/models",
     ],
 )

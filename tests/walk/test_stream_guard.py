@@ -189,7 +189,7 @@ def test_an_answer_within_the_callers_own_bound_is_never_cut(bank_gateway):
 
 def test_a_cap_of_the_key_ends_it_in_its_own_words(bank_gateway):
     member = join(bank_gateway, paid_nano=costs(100_000), limits={"day_nano": costs(TOKENS)})
-    with openai(member).chat.completions.create(model=LONG, messages=TALK, stream=True) as stream:
+    with openai(member).chat.completions.create(model=LONG, messages=TALK, stream=True, max_tokens=4000) as stream:
         *_, last = list(stream)
     assert last.choices[0].error["code"] == "budget_exceeded"
     (row,) = member.charges()

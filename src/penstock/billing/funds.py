@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
 from penstock.billing.purses import MONEY, Want
 from penstock.kit.ids import new_id
 
 if TYPE_CHECKING:
+    from penstock.billing.leases import Filled, Order
     from penstock.billing.treasury import Treasury
 
 FOREVER_NS = 1 << 62
@@ -21,7 +23,7 @@ class Share:
     """
 
     __slots__ = (
-        "amount", "asked_ns", "changed", "dry", "elsewhere", "filling", "from_ms", "held", "lease_id", "left", "low", "next_id", "previous",
+        "amount", "asked_ns", "changed", "dry", "elsewhere", "filling", "held", "lease_id", "left", "low", "next_id", "previous",
         "quiet_ticks", "spent", "spent_before", "spent_seen", "until_ms", "until_ns", "want",
     )  # fmt: skip
 
@@ -44,7 +46,6 @@ class Share:
         self.dry = self.filling = False
         self.changed = False
         """Its limit is another one than the database has last heard of."""
-        self.from_ms: int | None = None
         self.until_ms: int | None = None
         self.until_ns = FOREVER_NS
         """When its window ends, on the clock of `perf_counter_ns`."""
@@ -53,6 +54,23 @@ class Share:
     def room(self) -> int:
         """What can be held or spent; below zero when more was spent than was on lease."""
         return self.amount - self.spent - self.held
+
+    def filled(self, order: Order, filled: Filled, now_ms: int) -> None:
+        """Take over what came of an order."""
+        if filled.fresh:
+            if self.lease_id is not None:
+                # ours was closed, because we were thought dead: what was spent stays with it
+                self.spent = self.spent_before = 0
+            self.next_id = new_id("lse")
+        self.lease_id = filled.lease_id
+        self.previous = None
+        self.amount = filled.amount
+        self.changed = self.want != order.want
+        self.left, self.elsewhere = filled.left, filled.elsewhere
+        self.dry = filled.given < order.target
+        self.until_ms = filled.until_ms
+        self.until_ns = FOREVER_NS if filled.until_ms is None else perf_counter_ns() + (filled.until_ms - now_ms) * 1_000_000
+        self.low = 0 if self.dry else (order.target + max(self.room - filled.given, 0)) // 2
 
 
 class Funds:

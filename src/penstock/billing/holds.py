@@ -76,6 +76,11 @@ class Hold:
         holds.held_nano += self.amount_nano
         return self
 
+    @property
+    def covered_nano(self) -> int:
+        """What this hold can pay for: the money, and no more than is held of each cap."""
+        return min(self.amount_nano, *self._of_caps) if self._of_caps else self.amount_nano
+
     def extend(self, nano: int) -> bool:
         """Hold so much more, or as much as there is; False when there is nothing. Always True without a balance or cap to keep."""
         funds = self._funds

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,9 +11,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from penstock.billing.models import Recall
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import bump
+from penstock.kit.tasks import spawn
 
 REVISION = "recall"
 FRESH_MS = 2_000
+REST_S = 0.05
+STOP_S = 5
 
 
 async def recall(database: Database, purse_ids: Sequence[str], now_ms: int) -> None:
@@ -28,6 +32,38 @@ async def recall(database: Database, purse_ids: Sequence[str], now_ms: int) -> N
             await bump(session, REVISION)
     except DatabaseAway:
         return
+
+
+class Recaller:
+    """Asks on behalf of requests that wait: however many they are, and however often they ask, at most once in `REST_S`."""
+
+    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._wanted: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self, purse_ids: Iterable[str]) -> None:
+        """Have others give back of these purses, soon."""
+        self._wanted.update(purse_ids)
+        if self._task is None:
+            self._task = spawn(self._ask(), name="recalls")
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        self._wanted.clear()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=STOP_S)
+
+    async def _ask(self) -> None:
+        try:
+            while self._wanted:
+                purse_ids = sorted(self._wanted)
+                self._wanted.clear()
+                await recall(self._database, purse_ids, self._now_ms())
+                await asyncio.sleep(REST_S)
+        finally:
+            self._task = None
 
 
 async def recalled(database: Database, now_ms: int) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from penstock.billing.funds import Funds, Share
 from penstock.billing.purses import MONEY
+from penstock.infra.database import DatabaseAway
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 
@@ -26,12 +29,32 @@ class Need(NamedTuple):
     units: int
 
 
+class Answer:
+    """What a request waits for: that these purses have been asked for."""
+
+    def __init__(self, purse_ids: set[str]) -> None:
+        self.left = purse_ids
+        self.told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.away: DatabaseAway | None = None
+        """Why some of them could not be."""
+
+    def hear(self, asked: Iterable[str], away: DatabaseAway | None) -> bool:
+        """These have been asked for, unless the database was away; whether that is all that was waited for."""
+        if not self.left.isdisjoint(asked):
+            self.away = self.away or away
+            self.left = self.left.difference(asked)
+        if not self.left and not self.told.done():
+            self.told.set_result(None)
+        return self.told.done()
+
+
 def short_of(funds: Funds, nano: int, tokens: int) -> list[Need]:
     """The shares that do not have what a request needs to be held for in full, or of which that is not known."""
-    return [one for one in _needs(funds, nano, tokens) if one.share.lease_id is None or one.share.changed or one.share.room < one.units]
+    return [one for one in needs(funds, nano, tokens) if one.share.lease_id is None or one.share.changed or one.share.room < one.units]
 
 
-def _needs(funds: Funds, nano: int, tokens: int) -> list[Need]:
+def needs(funds: Funds, nano: int, tokens: int) -> list[Need]:
+    """What each share has to have for a request to be held for in full."""
     money = [share for share in (funds.free, funds.paid) if share is not None]
     return [
         *(Need(share, nano) for share in (*money, *funds.caps)),

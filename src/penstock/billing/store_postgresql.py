@@ -77,7 +77,9 @@ def _insert_and_draw() -> Update:
         .group_by(draw.c.lease_id)
         .cte("due")
     )
-    return update(Lease).where(Lease.id == due.c.lease_id).values(spent=Lease.spent + due.c.units)
+    # in the order in which everybody locks them, or two would wait for each other
+    mine = select(Lease.id).where(Lease.id.in_(select(due.c.lease_id))).order_by(Lease.id).with_for_update(key_share=True).cte("mine")
+    return update(Lease).where(Lease.id == due.c.lease_id, Lease.id == mine.c.id).values(spent=Lease.spent + due.c.units)
 
 
 def _text(statement: Insert | Update) -> str:

@@ -85,7 +85,7 @@ def by_hour(where: tuple[ColumnElement[bool], ...], from_ms: ColumnElement[int])
     """Charges summed by `GROUP`, and when the last of each group was charged."""
     row = ChargeRow
     group = (account(), from_ms, key(), row.model, row.channel)
-    one = {**dict(zip(GROUP, group, strict=True)), **amounts(), "used_at_ms": row.created_at_ms}
+    one: dict[str, Any] = {**dict(zip(GROUP, group, strict=True)), **amounts(), "used_at_ms": row.created_at_ms}
     rows = select(*(column.label(name) for name, column in one.items())).where(*where).subquery().c
     groups = [rows[name] for name in GROUP]
     sums = (func.sum(rows[name]).label(name) for name in amounts())
@@ -104,7 +104,7 @@ def additions(sums: FromClause, index: tuple[ColumnElement[bool], ...], *, on_po
     owners = {"account_id": account(), "charge_id": ChargeRow.id, "key_id": key(), "model": ChargeRow.model}
     hours: dict[str, Any] = {name: sums.c[name] for name in GROUP}
     days = {**hours, "from_ms": sums.c.from_ms // constant(DAY_MS) * constant(DAY_MS)}
-    all_keys: Any = literal_column(f"'{ALL_KEYS}'", Text())
+    all_keys: Any = literal_column(f"CAST('{ALL_KEYS}' AS TEXT)", Text())  # PostgreSQL does not group by a mere constant
     added = {name: sums.c[name] for name in amounts()}
     of_key = {"requests": sums.c.requests, "tokens": tokens(sums.c), "cost_nano": sums.c.cost_nano, "free_nano": sums.c.free_nano}
     return (

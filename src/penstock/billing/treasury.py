@@ -10,14 +10,13 @@ from time import perf_counter_ns
 from typing import NamedTuple
 
 from penstock.billing.funds import FOREVER_NS, Funds, Share
-from penstock.billing.leases import Filled, Order, Part, close_all, fill, give_back
+from penstock.billing.leases import Order, Part, close_all, fill, give_back
 from penstock.billing.purses import DURABLE, MONEY, Want
-from penstock.billing.recalls import recall
-from penstock.billing.shortage import Need, empty_of, may_return, refusal, short_of
+from penstock.billing.recalls import Recaller
+from penstock.billing.shortage import Answer, Need, empty_of, may_return, refusal, short_of
 from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
-from penstock.kit.ids import new_id
 from penstock.kit.tasks import spawn
 
 BATCH = 100
@@ -67,12 +66,11 @@ class Treasury:
         """How many funds draw on each purse."""
         self._asked: dict[str, int] = {}
         """Units that each purse is to be asked for."""
-        self._answers: list[_Answer] = []
+        self._answers: list[Answer] = []
         self._filling: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         """What is asked for and what is given back are told to the database one after the other."""
-        self._recalling: set[str] = set()
-        self._recaller: asyncio.Task[None] | None = None
+        self._recaller = Recaller(database, now_ms)
         self.sleepers: set[asyncio.Future[None]] = set()
         """Requests that wait for something to come back."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -167,9 +165,7 @@ class Treasury:
             raise refusal(empty, self._now_ms())
         elsewhere = [share.want.purse_id for share in empty if share.elsewhere > 0]
         if elsewhere:
-            self._recalling.update(elsewhere)
-            if self._recaller is None:
-                self._recaller = self._spawn(self._recall_all())
+            self._recaller.ask(elsewhere)
         sleeper = loop.create_future()
         timer = loop.call_later(POLL_S, _settle, sleeper)
         self.sleepers.add(sleeper)
@@ -185,17 +181,6 @@ class Treasury:
     def _worth_asking(one: Need) -> bool:
         share = one.share
         return share.lease_id is None or share.changed or not share.dry or perf_counter_ns() - share.asked_ns > DRY_NS
-
-    async def _recall_all(self) -> None:
-        """Have others asked to give back what somebody here waits for, however many wait, once in a while."""
-        try:
-            while self._recalling:
-                purse_ids = list(self._recalling)
-                self._recalling.clear()
-                await recall(self._database, purse_ids, self._now_ms())
-                await asyncio.sleep(POLL_S)
-        finally:
-            self._recaller = None
 
     # shares
 
@@ -232,7 +217,7 @@ class Treasury:
         """
         for one in short:
             self._ask(*one)
-        answer = _Answer({one.share.want.purse_id for one in short})
+        answer = Answer({one.share.want.purse_id for one in short})
         self._answers.append(answer)
         await answer.told
         if answer.away is not None and any(one.share.lease_id is None or one.share.room <= 0 for one in short if one.units):
@@ -280,7 +265,7 @@ class Treasury:
         for one, order, answer in zip(batch, orders, filled, strict=True):
             share = self._shares.get(order.want.purse_id)
             if share is one.share or (share is not None and answer.fresh):
-                self._apply(share, order, answer)
+                share.filled(order, answer, self._now_ms())
 
     def _order(self, one: Need) -> Order:
         share, want = one.share, one.share.want
@@ -293,23 +278,6 @@ class Treasury:
             room = max(one.units, (want.limit or 0) // (4 * self.workers), 1)
         share.spent_before = share.spent
         return Order(want, share.lease_id, max(0, room - share.room), share.spent, max(0, share.room), share.next_id, share.previous)
-
-    def _apply(self, share: Share, order: Order, filled: Filled) -> None:
-        if filled.fresh:
-            if share.lease_id is not None:
-                # ours was closed, because we were thought dead: what was spent stays with it
-                share.spent = share.spent_before = 0
-            share.next_id = new_id("lse")
-        share.lease_id = filled.lease_id
-        share.previous = None
-        share.amount = filled.amount
-        share.changed = share.want != order.want
-        share.left, share.elsewhere = filled.left, filled.elsewhere
-        share.dry = filled.given < order.target
-        share.from_ms, share.until_ms = filled.from_ms, filled.until_ms
-        now_ns = perf_counter_ns()
-        share.until_ns = FOREVER_NS if filled.until_ms is None else now_ns + (filled.until_ms - self._now_ms()) * 1_000_000
-        share.low = 0 if share.dry else (order.target + max(share.room - filled.given, 0)) // 2
 
     # giving back
 
@@ -385,6 +353,7 @@ class Treasury:
 
     async def stop(self) -> None:
         """Give everything back. Call when no request is open and the books have been written."""
+        await self._recaller.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_S)  # a transaction that is cut off costs its connection
             for task in late:
@@ -412,25 +381,6 @@ class Treasury:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-class _Answer:
-    """What a request waits for: that these purses have been asked for."""
-
-    def __init__(self, purse_ids: set[str]) -> None:
-        self.left = purse_ids
-        self.told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.away: DatabaseAway | None = None
-        """Why some of them could not be."""
-
-    def hear(self, asked: Iterable[str], away: DatabaseAway | None) -> bool:
-        """These have been asked for, unless the database was away; whether that is all that was waited for."""
-        if not self.left.isdisjoint(asked):
-            self.away = self.away or away
-            self.left = self.left.difference(asked)
-        if not self.left and not self.told.done():
-            self.told.set_result(None)
-        return self.told.done()
 
 
 def _settle(sleeper: asyncio.Future[None]) -> None:

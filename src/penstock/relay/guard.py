@@ -68,20 +68,20 @@ class Guard:
         if cap is not None and output <= cap + cap // 2:
             most_nano = price.cost(msgspec.structs.replace(usage, output_tokens=cap, reasoning_tokens=min(cap, usage.reasoning_tokens)))
             cost_nano = min(cost_nano, most_nano)
-            if most_nano <= hold.amount_nano:
+            if most_nano <= hold.covered_nano:
                 return ROOM_LIMIT
         step_tokens = min(max(output // 4, LEAST_STEP_TOKENS), MOST_STEP_TOKENS)
         step_nano = price.at_most(0, step_tokens)
-        left_nano = hold.amount_nano - cost_nano
+        held_nano = hold.covered_nano
+        left_nano = held_nano - cost_nano
         if left_nano < step_nano // 4:
-            wanted_nano = min(step_nano - min(left_nano, 0), most_nano - hold.amount_nano)
-            before_nano = hold.amount_nano
+            wanted_nano = min(step_nano - min(left_nano, 0), most_nano - held_nano)
             if hold.extend(wanted_nano):
-                if hold.amount_nano == before_nano:
+                if hold.covered_nano == held_nano:
                     return NEVER  # nothing is kept of which there could be too little
-                left_nano = hold.amount_nano - cost_nano
+                left_nano = hold.covered_nano - cost_nano
                 self._tries = 0
-            if hold.amount_nano < before_nano + wanted_nano and self._asking is None and self._tries < (TRIES if left_nano <= 0 else 1):
+            if hold.covered_nano < held_nano + wanted_nano and self._asking is None and self._tries < (TRIES if left_nano <= 0 else 1):
                 self._ask(wanted_nano)
         if left_nano < 0 or (cost_nano and not left_nano):
             return 0

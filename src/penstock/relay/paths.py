@@ -59,7 +59,7 @@ def _read(method: bytes, url: bytes) -> Target:
         return Target(method, "", b"", None, refused=True)
     names = _names(raw.decode("ascii"))
     path = "/" + "/".join(names)
-    if not names or not _VERSION.fullmatch(names[0]):
+    if not names or not _VERSION.fullmatch(names[0]) or names[1:2] == ["dashboard"]:  # the old billing URLs: compat/dashboard.py
         return Target(method, path, query, None)
     wire = _wire(method, path)
     if decoded is not raw and wire is _OTHER:

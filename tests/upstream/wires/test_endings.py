@@ -113,7 +113,8 @@ def test_the_block_that_is_open_is_the_last_one():
 def test_an_old_completion_of_anthropics_ends_with_a_piece():
     cut = cut_of([b'event: completion\ndata: {"type":"completion","id":"compl_1","completion":"Hi","stop_reason":null,"model":"m"}\n\n'], 1)
     [(name, piece)] = ends("complete", cut)
-    assert (name, piece["stop_reason"], piece["completion"], piece["id"], piece["model"]) == (b"completion", "max_tokens", "", "compl_1", "m")
+    assert (name, piece["stop_reason"], piece["completion"]) == (b"completion", "max_tokens", "")
+    assert (piece["id"], piece["model"]) == ("compl_1", "m")
     assert piece["error"]["code"] == "insufficient_funds"
 
 
@@ -158,8 +159,9 @@ def test_what_knows_no_bound_on_its_output_ends_with_an_error(wire):
     assert end["error"]["code"] == "insufficient_funds"
 
 
-@pytest.mark.parametrize(("wire", "events"), [("chat", chat_events(9)), ("messages", messages_events(9)), ("responses", responses_events(9))])
-def test_another_gateway_in_front_understands_it(wire, events):
+@pytest.mark.parametrize(("wire", "make"), [("chat", chat_events), ("messages", messages_events), ("responses", responses_events)])
+def test_another_gateway_in_front_understands_it(wire, make):
+    events = make(9)
     meter = WIRES[wire].meter(Ask(model="m", stream=True))
     verdicts = [meter.event(event.rstrip()) for event in split(WIRES[wire].cut_short(WHY, cut_of(events, 6, hides_usage=False)))]
     assert verdicts[-1] is Verdict.LAST and Verdict.LAST not in verdicts[:-1]
