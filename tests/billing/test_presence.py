@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from bank import Bank, charge_of
 from penstock.billing.leases import square_late
-from penstock.billing.models import ChargeRow, Worker
+from penstock.billing.models import ChargeRow, Lease, Worker
 from penstock.billing.presence import post_interrupted, withdraw_interrupted
 from penstock.infra.database import Database
 from penstock.kit import clock
+from penstock.kit.errors import PenstockError
 
 
 @pytest.fixture
@@ -139,6 +140,56 @@ async def test_one_that_was_thought_dead_goes_on_and_its_late_spending_is_taken(
     assert await bank.left(f"{account}/paid") == 9_500
 
 
+async def test_a_request_that_runs_on_after_its_worker_was_thought_dead_is_charged_what_it_cost(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    sleeper, other = await bank.teller(), await bank.teller()
+    hold = (await sleeper.reserve(wants, 500)).__enter__()
+    draws, free = hold.would_draw(120)
+    sleeper.running = [charge_of(account, 120, free, draws)]
+    await sleeper.presence._be_seen()
+    await unseen(bank, sleeper)
+    await other.presence.sweep()
+    await sleeper.presence._be_seen()
+    charge = sleeper.settle(hold, account, 400)
+    charge.id = sleeper.running[0].id
+    sleeper.running = []
+    await sleeper.write(charge)
+    assert [row.cost_nano for row in await charges(bank)] == [400]
+    await square_late(bank.database, clock.now_ms())
+    assert await bank.left(f"{account}/paid") == 9_600
+
+
+async def test_one_that_was_swept_takes_nothing_as_the_worker_that_it_was(bank):
+    """Nobody would ever sweep that again."""
+    account, wants = await bank.account(paid_nano=100_000)
+    sleeper, other = await bank.teller(), await bank.teller()
+    await sleeper.pay(wants, account, 100, 100)
+    await unseen(bank, sleeper)
+    await other.presence.sweep()
+    with pytest.raises(PenstockError):  # it does not know yet, and needs more than it thinks it has
+        await sleeper.reserve(wants, 90_000)
+    await sleeper.presence._be_seen()
+    await sleeper.pay(wants, account, 90_000, 90_000)
+    await sleeper.presence.stop()
+    assert await bank.open_leases() == []
+    await square_late(bank.database, clock.now_ms())
+    assert await bank.left(f"{account}/paid") == 9_900
+
+
+async def test_more_leases_than_a_statement_has_room_for(bank):
+    """PostgreSQL takes 32,767 values, SQLite about as many."""
+    account, wants = await bank.account(paid_nano=100_000)
+    dead, living = await bank.teller(), await bank.teller()
+    await dead.pay(wants, account, 100, 100)
+    async with bank.database.session() as session:
+        facts = {"worker": dead.presence.worker, "purse_id": f"{account}/paid", "amount": 0, "spent": 0, "posted": 0, "taken_at_ms": 0}
+        await session.execute(insert(Lease), [{"id": f"lse_{number}", **facts} for number in range(33_000)])
+    await die(bank, dead)
+    assert await living.presence.sweep() == 1
+    assert await bank.open_leases() == []
+    assert await bank.left(f"{account}/paid") == 99_900
+
+
 async def test_nobody_is_swept_by_one_that_has_not_been_seen_long_enough_itself(bank):
     account, wants = await bank.account(paid_nano=10_000)
     silent = await bank.teller()
@@ -157,6 +208,17 @@ async def test_a_stopped_worker_leaves_nothing(bank):
     assert await bank.open_leases() == []
     async with bank.database.session(read_only=True) as session:
         assert await session.scalar(select(func.count()).select_from(Worker)) == 0
+
+
+async def test_running_requests_that_cannot_be_read_do_not_keep_leases_from_returning(bank):
+    account, wants = await bank.account(paid_nano=10_000)
+    dead, living = await bank.teller(), await bank.teller()
+    await dead.pay(wants, account, 500, 300)
+    await die(bank, dead)
+    async with bank.database.session() as session:
+        await session.execute(update(Worker).where(Worker.id == dead.presence.worker).values(running=b'[{"of": "another version"}]'))
+    assert await living.presence.sweep() == 1
+    assert await bank.open_leases() == [] and await bank.left(f"{account}/paid") == 9_700
 
 
 async def test_nothing_running_posts_nothing(bank):

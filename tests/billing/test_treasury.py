@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import select, update
 
 from bank import SIZES, Bank
+from penstock.billing.models import Lease, Purse
 from penstock.billing.purses import Want
+from penstock.billing.recalls import REVISION
 from penstock.billing.treasury import Sizes
-from penstock.infra.database import Database
+from penstock.infra.database import Database, DatabaseAway
+from penstock.infra.revisions import Revision
 from penstock.kit.errors import PenstockError
 
 
@@ -207,6 +212,158 @@ async def test_a_cap_in_all_counts_what_was_spent_before_it(bank):
     capped = (*money, Want(f"{account}/total", account, "total", 300))
     await teller.pay(capped, account, 50, 50)
     assert await refused(teller.reserve(capped, 1)) == "budget_exceeded"
+
+
+async def test_a_lowered_cap_holds_at_once_though_more_is_on_lease(bank):
+    account, money = await bank.account(paid_nano=10_000)
+    teller = await bank.teller()
+    capped = (*money, Want("key_a/day", account, "day", 5_000))
+    await teller.pay(capped, account, 100, 100)
+    lowered = (*money, Want("key_a/day", account, "day", 300))
+    for _ in range(2):
+        await teller.pay(lowered, account, 100, 100)
+    assert await refused(teller.reserve(lowered, 100)) == "budget_exceeded"
+    assert await bank.left("key_a/day") == 0
+
+
+async def test_a_stream_that_began_under_another_limit_does_not_bring_it_back(bank):
+    account, money = await bank.account(paid_nano=10_000)
+    teller = await bank.teller()
+    before = (*money, Want("key_a/day", account, "day", 5_000))
+    lowered = (*money, Want("key_a/day", account, "day", 300))
+    with await teller.reserve(before, 100):
+        await teller.pay(lowered, account, 100, 100)
+        await teller.treasury.replenish(teller.treasury._found(before), 100)
+    await teller.pay(lowered, account, 200, 200)
+    assert await refused(teller.reserve(lowered, 100)) == "budget_exceeded"
+
+
+async def test_requests_that_outlast_a_minute_take_nothing_of_the_next(bank):
+    """Two keys of an account: one has begun the new minute when a request of the other ends, that was held for in the old one."""
+    account, _ = await bank.account()
+    limit = Want(f"{account}/rpm", account, "rpm", 8)
+    one, other = (limit,), (limit, Want("key_b/concurrency", account, "concurrency", 9))
+    teller = await bank.teller()
+    with await teller.reserve(one, 0) as hold:
+        teller.settle(hold, account, 0)
+    late = (await teller.reserve(other, 0)).__enter__()
+    share = teller.treasury._shares[limit.purse_id]
+    share.low = 100  # it wants more
+    async with bank.database.session() as session:
+        await session.execute(update(Purse).where(Purse.id == limit.purse_id).values(from_ms=0, until_ms=1))
+        await session.execute(update(Lease).where(Lease.purse_id == limit.purse_id).values(from_ms=0))
+    share.until_ns = 0
+    teller.treasury._found(one).until_ns = 0
+    served = 0
+    with await teller.reserve(one, 0) as hold:
+        teller.settle(hold, account, 0)
+        served += 1
+    teller.settle(late, account, 0)
+    late.__exit__(None, None, None)
+    await asyncio.sleep(0.2)  # what it may have asked for comes
+    with contextlib.suppress(PenstockError):
+        while served < 20:
+            with await teller.reserve(one, 0) as hold:
+                teller.settle(hold, account, 0)
+            served += 1
+    assert served in (8, 16)  # a minute may have ended in between
+
+
+async def test_who_waits_for_funds_is_answered_though_others_always_ask(bank):
+    account, wants = await bank.account(paid_nano=1_000)
+    teller = await bank.teller()
+    busy = [await bank.account(paid_nano=1_000) for _ in range(3)]
+    others = [teller.treasury.funds(more) for _, more in busy]
+    stop = asyncio.Event()
+
+    async def ask_always() -> None:
+        while not stop.is_set():
+            for funds in others:
+                teller.treasury._ask(funds.paid, 1)
+            await asyncio.sleep(0)
+
+    asking = asyncio.ensure_future(ask_always())
+    try:
+        async with asyncio.timeout(5):
+            await teller.pay(wants, account, 100, 100)
+    finally:
+        stop.set()
+        await asking
+
+
+async def test_what_was_given_back_unheard_is_not_spent_again(bank):
+    account, wants = await bank.account(paid_nano=1_000)
+    teller = await bank.teller()
+    await teller.pay(wants, account, 100, 100)
+    teller.treasury._database = Deaf(bank.database)
+    await teller.treasury.recalled([f"{account}/paid"])
+    teller.treasury._database = bank.database
+    await teller.pay(wants, account, 900, 900)
+    assert await refused(teller.reserve(wants, 1)) == "insufficient_funds"
+    assert await bank.left(f"{account}/paid") == 0
+
+
+async def test_what_was_leased_unheard_is_found_again(bank):
+    account, wants = await bank.account(paid_nano=1_000)
+    teller = await bank.teller()
+    teller.treasury._database = Deaf(bank.database)
+    assert await refused(teller.reserve(wants, 100)) == "database_away"
+    teller.treasury._database = bank.database
+    await teller.pay(wants, account, 1_000, 1_000)
+    assert await bank.left(f"{account}/paid") == 0
+
+
+class Deaf:
+    """A database whose transactions are committed, and whose connection is lost before that is heard."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.path = database.path
+
+    @contextlib.asynccontextmanager
+    async def session(self):
+        async with self._database.session() as session:
+            yield session
+        raise DatabaseAway("the connection was lost")
+
+
+async def test_what_nobody_uses_any_more_is_forgotten(bank):
+    teller = await bank.teller()
+    kept = teller.treasury
+    for number in range(5):
+        account, money = await bank.account(paid_nano=1_000)
+        key = f"key_{number}"
+        wants = (*money, Want(f"{key}/rpm", account, "rpm", 9), Want(f"{account}/day", account, "day", 500))
+        kept.funds_of(key, wants)
+        await teller.pay(wants, account, 10, 10)
+    with await teller.reserve(wants, 10) as hold:  # a long one
+        for funds in list(kept._funds.values()):
+            funds.used_ns = 0
+        for share in kept._shares.values():
+            share.until_ns = min(share.until_ns, 0) if share.want.kind == "rpm" else share.until_ns
+        for _ in range(8):
+            await kept.tick()
+        assert len(kept._funds) == 1 and len(kept._shares) == 4
+        await teller.write(teller.settle(hold, account, 10))
+    for funds in list(kept._funds.values()):
+        funds.used_ns = 0
+    for _ in range(8):
+        await kept.tick()
+    assert not kept._funds and not kept._shares and not kept._by_key and not kept._users
+    assert await bank.open_leases() == []
+    await teller.pay(wants, account, 10, 10)
+    assert await bank.left(f"{account}/paid") == 970
+
+
+async def test_however_many_wait_others_are_asked_seldom(bank):
+    _, wants = await bank.account(paid_nano=1_000)
+    rich, poor = await bank.teller(), await bank.teller()
+    hold = (await rich.reserve(wants, 1_000)).__enter__()
+    waiting = [asyncio.ensure_future(poor.reserve(wants, 10)) for _ in range(100)]
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with bank.database.session(read_only=True) as session:
+        assert (await session.scalar(select(Revision.number).where(Revision.name == REVISION))) < 50
+    hold.__exit__(None, None, None)
 
 
 async def test_the_database_away(bank, outage):

@@ -7,6 +7,7 @@ import pytest
 from penstock.kit.errors import PenstockError
 from penstock.relay import route as module
 from penstock.relay.route import choose, estimate
+from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
 
@@ -118,6 +119,8 @@ def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
     cap = rig.settings.default_output_tokens
     assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.plane) == (price.at_most(100, cap), 100 + cap)
     assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.plane) == (0, 100 + cap)
+    known = Ask(model="gpt-4o", input_size=400, quantity=Usage(output_tokens=1000))
+    assert estimate(price, known, route, rig.plane)[0] == price.at_most(100, cap) + price.cost(Usage(output_tokens=1000))
 
 
 def test_what_has_no_model_has_no_price(rig, routed):

@@ -31,7 +31,7 @@ _ROW = [*(getattr(ChargeRow, name) for name in COLUMNS), ChargeRow.number]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Two figures that should be the same and are not, in nano-dollars, or in requests where `what` is `requests`."""
+    """Two figures that should be the same and are not: nano-dollars, or requests where the text says so."""
 
     what: str
     id: str
@@ -83,7 +83,7 @@ class _Spent:
 async def audit(database: Database, catalog: Catalog, now_ms: Callable[[], int] = clock.now_ms) -> Report:
     """Look at everything, as it is at one moment. Memory grows with accounts and purses, not with charges. Raises DatabaseAway."""
     report = Report()
-    async with database.session(read_only=True) as session:
+    async with database.patient() as patient, patient.session(read_only=True) as session:
         prepaid, turned = await _accounts(session, report)
         leased = await _purses(session, report)
         await _entries(session, report)

@@ -118,6 +118,8 @@ class Presence:
         if not alive:
             _log.warning("this process was thought dead and its leases were swept; it goes on with new ones")
             await self._begin()
+            # those that run still will be charged in the end: what was posted in their place would keep their own charge out
+            await withdraw_interrupted(self._database, [charge.id for charge in running])
 
     async def sweep(self) -> int:
         """Return the leases of workers that have not been seen for too long; how many there were."""

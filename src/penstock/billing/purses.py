@@ -22,6 +22,8 @@ DURABLE = frozenset({"paid", "free", "total", "day", "week", "month"})
 """What is spent of these is written with the charge; of the others only at once when a lease is given back."""
 CAPS: tuple[Kind, ...] = ("total", "day", "week", "month")
 _MINUTE_MS = 60_000
+_SKEW_MS = 10 * _MINUTE_MS
+"""The clocks of nodes may differ by so much."""
 _DAY_MS = 86_400_000
 _ROLLING_MS = {"day": _DAY_MS, "week": 7 * _DAY_MS, "month": 30 * _DAY_MS}
 
@@ -116,7 +118,8 @@ def renew(purse: Purse, want: Want, now_ms: int) -> None:
     """Fill a limit's purse whose window is over, and take over a limit that was changed."""
     if want.limit is None:
         return
-    if purse.until_ms is not None and purse.until_ms <= now_ms:
+    # a window that is to begin in some time was made by a clock that has been set back since
+    if purse.from_ms is not None and purse.until_ms is not None and not purse.from_ms - _SKEW_MS <= now_ms < purse.until_ms:
         span = window(want.kind, now_ms, rolling=want.rolling)
         purse.from_ms, purse.until_ms = span or (None, None)
         purse.balance = purse.limit_units = want.limit

@@ -39,7 +39,7 @@ _SET_EXAMPLE = {
 }
 _SET_CONTENT = {"application/json": {"schema": {"type": "object"}, "example": _SET_EXAMPLE}}
 _SET: dict[int | str, dict[str, Any]] = {200: {"description": "A set of prices.", "content": _SET_CONTENT}}
-_ANYBODY = {"security": [{}, {"session": []}, {"management_key": []}]}
+_ANYBODY: dict[str, Any] = {"security": [{}, {"session": []}, {"management_key": []}]}
 _MAX_AGE_S = 60
 
 

@@ -90,9 +90,15 @@ def _find(wire: str, model: str | None, exchange: Exchange, plane: Plane) -> Rou
 
 
 def estimate(price: Price | None, ask: Ask, route: Route, plane: Plane) -> tuple[int, int]:
-    """What the request may cost, in nano-dollars, and its tokens: its bytes as input, its output cap as output."""
+    """What the request may cost, in nano-dollars, and its tokens: its bytes as input, its output cap as output.
+
+    What the answer cannot change (images asked for, characters to speak) comes on top.
+    """
     cap = ask.output_cap
     if cap is None:
         cap = plane.catalog.output_cap(route.channels[0].provider.name, route.served or "")
     input_tokens = ask.input_size // BYTES_PER_TOKEN
-    return 0 if price is None else price.at_most(input_tokens, cap), input_tokens + cap
+    if price is None:
+        return 0, input_tokens + cap
+    known_nano = 0 if ask.quantity is None else price.cost(ask.quantity)
+    return price.at_most(input_tokens, cap) + known_nano, input_tokens + cap

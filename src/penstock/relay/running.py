@@ -43,6 +43,8 @@ def running_charges(plane: Plane) -> list[Charge]:
         caller, route, answer, ask, price, hold = exchange.running
         if not answer.sent_ns or not billable(answer, exchange):
             continue
+        if answer.channel is not route.channels[0]:
+            price = route.price(answer.channel, caller, plane)
         usage = answer.splice.so_far() if answer.splice is not None else exchange.wire.meter(ask).usage()[0]
         cost_nano = price.cost(usage) if price is not None else 0
         draws, free_nano = hold.would_draw(cost_nano)

@@ -17,7 +17,7 @@ from penstock.kit.errors import PenstockError
 from penstock.kit.money import MAX_NANO
 
 TEXT_LIMIT = 200
-_SPAN = re.compile(r"\d+[smhdw]", re.ASCII)
+_SPAN = re.compile(r"\d+\s*[smhdw]", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Ref = Annotated[str | None, Field(max_length=ID_LIMIT, pattern=ID)]

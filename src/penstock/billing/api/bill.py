@@ -213,7 +213,7 @@ async def get_usage(who: Who, scope: Annotated[Scope, Query()], usage: TheUsage,
     until_ms = now_ms() if scope.until is None else asked.span.until_ms
     since_ms = max(until_ms - DEFAULT_MS.get(by, 30 * DAY_MS), 0) if scope.since is None else asked.span.since_ms
     span = Span(since_ms // HOUR_MS * HOUR_MS, -(-until_ms // HOUR_MS) * HOUR_MS)
-    if by == "hour" and span.until_ms - span.since_ms > HOURS_LIMIT * HOUR_MS:
+    if by == "hour" and span.until_ms - span.since_ms > (HOURS_LIMIT + 1) * HOUR_MS:  # the ends are rounded
         raise PenstockError("invalid_request", f"Ask for up to {HOURS_LIMIT} hours at a time, or by day.", param="since")
     of = Selection(span=span, account_id=asked.account_id, key_id=asked.key_id, model=asked.model, channel=asked.channel)
     parts = await usage.by(by, of)
