@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from bank import Bank
 from money_desk import Desk
 from penstock.accounts.export import Exports
 from penstock.billing.leaving import export_money
@@ -26,6 +27,17 @@ async def test_grants_and_entries_are_in_the_export(database: Database):
         ("grant", 5, grant_id), ("top_up", 20, "order-1"), ("adjust", -3, ""),
     ]  # fmt: skip
     assert other not in json.dumps(document)
+
+
+async def test_charges_are_in_the_export(database: Database, database_url: str):
+    bank = Bank(database, database_url)
+    account, wants = await bank.account(paid_nano=1_000)
+    teller = await bank.teller()
+    charge = await teller.pay(wants, account, 70, 70)
+    with await Exports(database, [export_money]).write(account) as file:
+        document = json.load(file)
+    await bank.close()
+    assert [(one["id"], one["cost_nano"]) for one in document["charges"]] == [(charge.id, 70)]
 
 
 async def test_an_account_without_money(database: Database):

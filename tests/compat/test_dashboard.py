@@ -14,7 +14,6 @@ from penstock.billing.usage import Statistics
 from penstock.compat.dashboard import Dashboard
 from penstock.keys.door import KeyRing
 from penstock.kit.clock import iso, now_ms
-from penstock.kit.limits import Limits
 
 DOLLAR = 10**9
 PREFIXES = ("/dashboard/billing", "/v1/dashboard/billing")
@@ -99,7 +98,7 @@ async def test_dates_that_are_none(plane, key, given):
 
 
 async def test_the_cap_of_a_key_counts_if_it_is_less(plane, key):
-    capped = await plane.keys.create("capped", account_id=key.key.account_id, limits=Limits(total_nano=2 * DOLLAR))
+    capped = await plane.keys.create("capped", account_id=key.key.account_id, limits={"total_nano": 2 * DOLLAR})
     await plane.charge(key.key.account_id, capped.key.id, DOLLAR // 4)
     client = plane.client(capped.token)
     assert (await read(client, "/dashboard/billing/subscription"))["hard_limit_usd"] == 2
