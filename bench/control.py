@@ -163,6 +163,8 @@ def report(seen: Seen, carried: dict[str, float]) -> bool:
     print(f"{'call':10} {'calls':>7} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}")
     p95_ms = 0.0
     for name, times_ms in [*seen.times_ms.items(), ("all", every)]:
+        if len(times_ms) < 2:
+            continue  # the run was too short for it
         cuts = quantiles(times_ms, n=100, method="inclusive")
         p95_ms = cuts[94]
         print(f"{name:10} {len(times_ms):>7} {cuts[49]:>8.1f} {p95_ms:>8.1f} {cuts[98]:>8.1f}")
@@ -188,7 +190,7 @@ def measure(args: argparse.Namespace, work: Path, url: str | None) -> bool:
         for program in (mock, gateway):
             stack.callback(program.stop)
             program.start(work)
-        given = json.dumps([[user.token for user in users], args.rate, args.seconds + 2 * WARM_S])
+        given = json.dumps([[user.token for user in users], args.rate, args.seconds + 3 * WARM_S])
         loader = subprocess.Popen(
             [sys.executable, str(HERE / "control.py"), "--load", given], stdout=subprocess.PIPE, text=True, env=environment({})
         )
@@ -196,6 +198,7 @@ def measure(args: argparse.Namespace, work: Path, url: str | None) -> bool:
 
         async def run() -> Seen:
             await asyncio.sleep(WARM_S)
+            await watch(users, WARM_S, 0.1)
             return await watch(users, args.seconds, args.pause_ms / 1e3)
 
         seen = uvloop.run(run())

@@ -26,6 +26,7 @@ from penstock.billing.treasury import Sizes
 from penstock.catalog.channels import channels_from
 from penstock.catalog.door import Catalog
 from penstock.compat import operations, team, worker
+from penstock.compat.dashboard import Dashboard
 from penstock.control import Control
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
@@ -87,6 +88,7 @@ class Parts:
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
         self.control = Control(settings, self.database, self.plane.catalog, self.keys)
+        self.control.follow(self.feed)
         self.plane.balance = self.control.balance
         self.jobs = Jobs(self.database, self.control.jobs())
         self.feed.follow(recalls.REVISION, self._recalled)
@@ -254,6 +256,8 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}
     app.include_router(operations.router(checks, parts.tally.page))
     app.include_router(worker.router(parts.recorder, parts.records, settings))
+    if parts.plane.keys is not None:
+        app.include_router(Dashboard(parts.plane.keys, app.state.usage, app.state.ledger, app.state.grants).router())
     if settings.access_token is not None:
         app.include_router(team.router(parts.keys, settings))
     return app, parts

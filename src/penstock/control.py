@@ -31,6 +31,7 @@ from penstock.compat import envelope, platform_keys, platform_pay
 from penstock.contract import describe
 from penstock.infra.database import Database
 from penstock.infra.mail import open_mail
+from penstock.infra.revisions import Feed
 from penstock.jobs import Job
 from penstock.keys import api as keys
 from penstock.keys.leaving import export_keys, forget_keys
@@ -77,6 +78,12 @@ class Control:
             "receipts": Receipts(database, billed, catalog),
             **{name: part for name, part in vars(self.accounts).items() if not name.startswith("_")},
         }
+
+    def follow(self, feed: Feed) -> None:
+        """Remember management keys between changes."""
+        self.gate.remember()
+        for name in ("keys", "accounts"):
+            feed.follow(name, self.gate.forget)
 
     def install(self, app: FastAPI) -> None:
         """Add the routes, their services, and the shapes of what goes wrong."""

@@ -30,6 +30,10 @@ def test_rare_usage_counts_as_prompt_and_completion():
     assert (facts["prompt_tokens"], facts["completion_tokens"], facts["extra_usage"]) == (118, 16, extra)
 
 
+def test_that_it_was_no_call_is_not_shown():
+    assert shown(charge_at(NOON_MS, extra_usage='{"calls": 0}'), None)["extra_usage"] is None
+
+
 def test_a_charge_of_nobody_is_the_operator_s():
     facts = shown(charge_at(NOON_MS, account_id=None, key_id=None), None)
     assert (facts["account_id"], facts["key_id"], facts["key_name"]) == ("acc_operator", None, None)
@@ -41,6 +45,8 @@ def test_a_charge_of_nobody_is_the_operator_s():
         Usage(),
         Usage(1, 2, 3, 4, 5, 6),
         Usage(characters=12),
+        Usage(calls=0),
+        Usage(images=2, calls=0),
         Usage(audio_seconds=3, service_tier="priority"),
         Usage(
             input_audio_tokens=1, cache_audio_read_tokens=2, output_audio_tokens=3, input_image_tokens=4, output_image_tokens=5, images=6

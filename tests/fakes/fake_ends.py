@@ -55,6 +55,9 @@ class FakeTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """It never has to wait."""
+
     def is_closing(self) -> bool:
         return self.closed or self.aborted
 

@@ -45,7 +45,7 @@ async def test_migrations_and_models_agree(database: Database) -> None:
 async def test_tables_of_the_first_migration(database: Database) -> None:
     async with database.engine.connect() as connection:
         names = await connection.run_sync(lambda bare: set(inspect(bare).get_table_names()))
-    assert {"alembic_version", "key", "charge", "record", "record_segment", "revision"} <= names
+    assert {"alembic_version", "key", "charge", "record_segment", "revision"} <= names
 
 
 async def test_migrate_once(empty_database_url: str) -> None:

@@ -1,28 +1,37 @@
-"""The quick search finds what the plain one finds."""
+"""A pattern is found where `re` finds it, in text and in anything else."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from penstock.kit.search import find
+from penstock.kit.search import Pattern
 
-few = st.binary(max_size=200) | st.text("ab-\0", max_size=200).map(str.encode)
-
-
-@given(few, st.binary(min_size=1, max_size=4) | st.text("ab-\0", min_size=1, max_size=4).map(str.encode), st.integers(0, 250))
-@example(b"", b"a", 0)
-@example(b"ab", b"b", 2)
-@example(b"a\0b", b"\0b", 0)
-def test_it_finds_what_bytes_find_finds(data: bytes, needle: bytes, start: int) -> None:
-    assert find(data, needle, start) == data.find(needle, start)
+TEXT = "ab-[a-c]{2,}|x +y"
+MARKS = (b"ab-", b"x ")
+pattern = Pattern(TEXT, MARKS)
+few = st.binary(max_size=60) | st.text("ab-cxy é\0\n", max_size=60).map(str.encode) | st.text(max_size=60).map(str.encode)
 
 
-@pytest.mark.parametrize("place", [0, 1, 65_535, 999_997])
-def test_in_long_data(place: int) -> None:
-    data = bytearray(1_000_000)
-    data[place : place + 3] = b"sk-"
+@given(few)
+@example(b"")
+@example(b"ab-ca")
+@example(b"\xffab-ca")
+@example(b"\xff x   y")
+@example("é ab-ca".encode())
+@example("é ab-ca".encode()[1:])
+@example(b"ab-\0aa x\ny")
+def test_it_finds_what_re_finds(data: bytes) -> None:
+    assert pattern.within(data) is (re.search(TEXT.encode(), data) is not None)
 
-    assert find(bytes(data), b"sk-") == place
-    assert find(bytes(data), b"sk-", place + 1) == -1
+
+@pytest.mark.parametrize("filler", [b"\0", b"a", b"\xff", "é".encode()])
+@pytest.mark.parametrize("place", [0, 2, 65_536, 999_990])
+def test_in_long_data(filler: bytes, place: int) -> None:
+    data = filler * (1_000_000 // len(filler))
+
+    assert not pattern.within(data)
+    assert pattern.within(data[:place] + b"ab-cc" + data[place:])

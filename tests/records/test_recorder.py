@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from obstore.store import ObjectStore
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from penstock.infra import schema
 from penstock.infra.database import Database
-from penstock.records.models import RecordRow, SegmentRow
+from penstock.records.models import SegmentRow
 from penstock.records.record import Record
-from penstock.records.recorder import RECORD_BYTES, ROWS_LIMIT, Recorder
+from penstock.records.recorder import Recorder
+from penstock.records.segments import LARGE_BYTES, SEGMENT_BYTES
 from penstock.records.service import Records
 
 
@@ -44,7 +46,7 @@ async def test_what_is_put_is_written(recorder: Recorder, records: Records, make
     for record in given:
         recorder.put(record)
     assert recorder.depth == 5
-    assert recorder.size_bytes > 5 * RECORD_BYTES
+    assert recorder.size_bytes > 5 * 100
 
     assert await recorder.flush()
 
@@ -62,44 +64,56 @@ async def test_it_is_written_without_asking(recorder: Recorder, records: Records
 async def test_many_records_are_several_segments(
     recorder: Recorder, records: Records, database: Database, make_record: Callable[..., Record]
 ) -> None:
-    ids = []
-    for _ in range(2 * ROWS_LIMIT + 10):
-        recorder.put(record := make_record())
+    ids, size = [], 0
+    while size < 2 * SEGMENT_BYTES:
+        recorder.put(record := make_record(response_body=[os.urandom(20_000)]))
         ids.append(record.id)
+        size += 20_000
     await recorder.flush(20)
 
     assert [record.id for record in await written(records)] == ids
     async with database.session(read_only=True) as session:
         segments = (await session.scalars(select(SegmentRow).order_by(SegmentRow.id))).all()
-        assert await session.scalar(select(func.count()).select_from(RecordRow)) == len(ids)
     assert sum(segment.count for segment in segments) == len(ids)
-    assert len(segments) > 1
-    assert all(segment.count <= ROWS_LIMIT for segment in segments)
+    assert len(segments) >= 2
+    assert recorder.dropped == 0
+
+
+async def test_large_records_are_written_in_order(recorder: Recorder, records: Records, make_record: Callable[..., Record]) -> None:
+    sizes = [10, 20, LARGE_BYTES + 1, 30, 3 * LARGE_BYTES, 40]
+    for size in sizes:
+        recorder.put(make_record(request_body=os.urandom(size)))
+    assert await recorder.flush(20)
+
+    assert [len(record.request_body) for record in await written(records)] == sizes
+    assert recorder.size_bytes == 0
 
 
 async def test_memory_is_bounded(database: Database, store: ObjectStore, records: Records, make_record: Callable[..., Record]) -> None:
-    recorder = Recorder(database, store, 4 * (RECORD_BYTES + 1000))
-    for _ in range(6):
-        recorder.put(make_record(request_body=b"x" * 500, response_body=[b"y" * 400]))
-    assert (recorder.depth, recorder.dropped) == (4, 2)
-    assert recorder.size_bytes <= 4 * (RECORD_BYTES + 1000)
+    recorder = Recorder(database, store, 1_000_000)
+    for _ in range(20):
+        recorder.put(make_record(request_body=os.urandom(50_000), response_body=[os.urandom(50_000)]))
+    taken = recorder.depth
+    assert 10 <= taken <= 12, "what is in the compressor does not count"
+    assert recorder.dropped == 20 - taken
+    assert 1_000_000 <= recorder.size_bytes < 1_200_000
 
     await recorder.start()
     await recorder.flush()
     recorder.put(make_record())
     await recorder.stop()
 
-    assert len(await written(records)) == 5
-    assert recorder.dropped == 2
+    assert len(await written(records)) == taken + 1
+    assert recorder.dropped == 20 - taken
 
 
-async def test_a_body_in_many_pieces_counts_for_what_it_is(
-    database: Database, store: ObjectStore, make_record: Callable[..., Record]
-) -> None:
-    recorder = Recorder(database, store, 100_000)
-    recorder.put(make_record(request_body=b"", response_body=[b"x"] * 1000))
+async def test_what_is_compressed_counts_for_what_it_is(database: Database, store: ObjectStore, make_record: Callable[..., Record]) -> None:
+    recorder = Recorder(database, store, 1_000_000)
+    for _ in range(100):
+        recorder.put(make_record(response_body=[bytes(50_000)]))
 
-    assert recorder.size_bytes > 50_000
+    assert (recorder.depth, recorder.dropped) == (100, 0)
+    assert recorder.size_bytes < 200_000
 
 
 async def test_stop_writes_what_waits(database: Database, store: ObjectStore, records: Records, make_record: Callable[..., Record]) -> None:
@@ -152,7 +166,7 @@ async def test_a_store_that_fails_for_good(
     assert recorder.failures > 1
     assert "dropped" in caplog.text
     async with database.session(read_only=True) as session:
-        assert (await session.scalars(select(RecordRow))).all() == [], "no row without a body"
+        assert (await session.scalars(select(SegmentRow))).all() == [], "no row without a body"
 
 
 async def test_a_database_that_fails_for_a_while(empty_database_url: str, store: ObjectStore, make_record: Callable[..., Record]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.records.record import Record
-from penstock.records.redact import may_hold_keys, redact_names, redact_text, without_keys, without_parameters
+from penstock.records.redact import Shown, may_hold_keys, redact, without_keys, without_parameters, without_secrets
 
 KEY = b"sk-" + b"x1Y-" * 10
 GOOGLE = b"AIza" + b"Sy_0" * 8 + b"abc"
@@ -26,7 +26,7 @@ def test_headers_that_are_credentials(make_record: Callable[..., Record], name: 
     given = [(b"accept", b"*/*"), (name.encode(), b"anything"), (name.encode(), b"again")]
     record = make_record(request_headers=given, response_headers=list(given))
 
-    redact_names(record)
+    redact(record)
 
     shown = [(b"accept", b"*/*"), (name.encode(), b"[redacted]"), (name.encode(), b"[redacted]")]
     assert (record.request_headers, record.response_headers) == (shown, shown)
@@ -39,8 +39,8 @@ def test_headers_that_are_credentials(make_record: Callable[..., Record], name: 
 def test_headers_that_are_none(make_record: Callable[..., Record], name: bytes) -> None:
     record = make_record(request_headers=[(name, b"value")], response_headers=[(name, b"value")])
 
-    redact_names(record)
-    redact_names(record)
+    redact(record)
+    redact(record)
 
     assert (record.request_headers, record.response_headers) == ([(name, b"value")], [(name, b"value")])
 
@@ -103,7 +103,14 @@ def test_what_only_resembles_one(text: bytes) -> None:
 
 @given(st.binary(max_size=60), st.binary(max_size=60), st.sampled_from([KEY, GOOGLE, b"Bearer " + b"t0k3n" * 5]))
 def test_no_key_survives_between_other_bytes(before: bytes, after: bytes, key: bytes) -> None:
+    assert may_hold_keys(before + b" " + key + b" " + after)
     assert key not in without_keys(before + b" " + key + b" " + after)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode), st.sampled_from([b"", b"sk-", b"AIza", b"Bearer "]))
+def test_what_is_left_out_of_the_search_would_not_be_changed(data: bytes, mark: bytes) -> None:
+    data = data + mark + data + b"0123456789abcdef" * (len(data) % 3)
+    assert may_hold_keys(data) or without_keys(data) == data
 
 
 def test_every_part_of_a_record_is_looked_through(make_record: Callable[..., Record]) -> None:
@@ -112,13 +119,43 @@ def test_every_part_of_a_record_is_looked_through(make_record: Callable[..., Rec
         request_headers=[(b"x-custom", b"Bearer " + KEY)],
         request_body=b'{"a":"' + KEY + b'"}',
         response_headers=[(b"x-echo", KEY)],
-        response_body=[b"no such key: " + KEY],
+        response_body=[b"no such key: " + KEY[:20], KEY[20:]],
     )
 
-    redact_text(record)
+    redact(record)
 
     assert record.path == "/v1/x?q=[redacted]"
     assert record.request_headers == [(b"x-custom", b"Bearer [redacted]")]
     assert record.request_body == b'{"a":"[redacted]"}'
     assert record.response_headers == [(b"x-echo", b"[redacted]")]
     assert record.response_body == [b"no such key: [redacted]"]
+
+
+@pytest.mark.parametrize("part", ["path", "request_headers", "request_body", "response_headers", "response_body"])
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_key_is_found_wherever_it_is(make_record: Callable[..., Record], part: str, binary: bool) -> None:
+    body = b"\xff\xfe" if binary else b""
+    holding: dict[str, object] = {
+        "path": f"/v1/{KEY.decode()}",
+        "request_headers": [(b"x-custom", KEY)],
+        "request_body": body + KEY,
+        "response_headers": [(b"x-echo", KEY)],
+        "response_body": [body + KEY],
+    }
+    record = make_record(**({"request_body": body, "response_body": []} | {part: holding[part]}))
+
+    redact(record)
+
+    assert KEY.decode() not in str(record)
+    assert "[redacted]" in str(record)
+
+
+def test_headers_that_were_looked_through_are_taken_as_they_are(make_record: Callable[..., Record]) -> None:
+    shown = without_secrets([(b"authorization", KEY), (b"x-custom", b"a " + KEY), (b"accept", b"*/*")])
+    record = make_record(request_headers=shown)
+
+    redact(record)
+
+    assert type(shown) is Shown
+    assert record.request_headers is shown
+    assert shown == [(b"authorization", b"[redacted]"), (b"x-custom", b"a [redacted]"), (b"accept", b"*/*")]

@@ -12,23 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.records.record import Record
-from penstock.records.segments import Group, Row, encode, open_store, seal, segment_path, unpack
+from penstock.records.segments import GROUP_BYTES, LARGE_BYTES, SEGMENT_BYTES, Draft, open_store, segment_path, unpack
 
 KEY = b"sk-" + b"a1B2" * 12
 
 
-def pack(records: list[Record], group: int = 64) -> tuple[list[Row], bytes]:
-    """Every other group encoded beforehand, as the recorder has them."""
-    groups: list[Group | list[Record]] = []
-    for start in range(0, len(records), group):
-        part = records[start : start + group]
-        groups.append(encode(part) if len(groups) % 2 else part)
-    return seal(groups)
+def pack(records: list[Record]) -> tuple[list[str], bytes]:
+    """One segment of the records."""
+    draft = Draft()
+    for record in records:
+        draft.add(record)
+    return draft.finish()
 
 
-def rows_of(records: list[Record]) -> list[Row]:
-    """What the index is to have of the records."""
-    return [(record.id, record.created_at_ms, record.key_id) for record in records]
+def ids_of(records: list[Record]) -> list[str]:
+    return [record.id for record in records]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=300), st.lists(st.binary(max_size=300), max_size=4)), max_size=10))
@@ -36,9 +34,9 @@ def test_what_is_packed_is_unpacked(bodies: list[tuple[bytes, list[bytes]]]) -> 
     given = [Record(f"req_{place}", place, None, "POST", "/v1/x", "w", None, None, [], one, 200, [], two, 1, False, "complete")
              for place, (one, two) in enumerate(bodies)]  # fmt: skip
 
-    rows, data = pack(given, 3)
+    ids, data = pack(given)
 
-    assert rows == rows_of(given)
+    assert ids == ids_of(given)
     assert unpack(data) == given
     assert [(record.request_body, b"".join(record.response_body)) for record in unpack(data)] == [
         (one, b"".join(two)) for one, two in bodies
@@ -63,16 +61,20 @@ def test_credentials_are_not_in_a_segment(make_record: Callable[..., Record]) ->
     assert unpack(data)[2].response_body == [b"no: [redacted]"]
 
 
-def test_one_record_that_cannot_be_encoded_does_not_take_the_others_with_it(
-    make_record: Callable[..., Record], caplog: pytest.LogCaptureFixture
-) -> None:
-    good, bad = make_record(), make_record(duration_ms=1 << 70)
+def test_one_record_that_cannot_be_encoded_does_not_take_the_others_with_it(make_record: Callable[..., Record]) -> None:
+    first, bad, last = make_record(), make_record(duration_ms=1 << 70), make_record()
+    draft = Draft()
+    draft.add(first)
+    size_bytes = draft.size_bytes
 
-    rows, data = pack([bad, good])
+    with pytest.raises(ValueError, match=bad.id):
+        draft.add(bad)
+    assert (draft.count, draft.size_bytes) == (1, size_bytes)
+    draft.add(last)
 
-    assert unpack(data) == [good]
-    assert rows == rows_of([good])
-    assert bad.id in caplog.text
+    ids, data = draft.finish()
+    assert unpack(data) == [first, last]
+    assert ids == ids_of([first, last])
 
 
 @pytest.mark.parametrize("damage", ["gone", "short", "foreign", "changed"])
@@ -92,15 +94,37 @@ def test_a_segment_that_expands_too_far_is_refused(make_record: Callable[..., Re
         unpack(data, 2_900_000)
 
 
-@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])
-def test_groups(make_record: Callable[..., Record], count: int) -> None:
-    records = [make_record(request_body=KEY if place % 50 == 49 else b"") for place in range(count)]
+@pytest.mark.parametrize("count", [0, 1, 2, 200])
+@pytest.mark.parametrize("size", [10, GROUP_BYTES // 7, LARGE_BYTES])
+def test_groups_of_all_sizes(make_record: Callable[..., Record], count: int, size: int) -> None:
+    """Small ones are compressed as they come, those after a large one by `finish`: the order stays."""
+    sizes = [size if place % 3 == 1 else 10 for place in range(min(count, 12 * SEGMENT_BYTES // size))]
+    records = [make_record(request_body=b"%d" % place + b"x" * size) for place, size in enumerate(sizes)]
 
-    rows, data = pack(records)
+    ids, data = pack(records)
 
     assert unpack(data) == records
-    assert rows == rows_of(records)
-    assert [record.request_body for record in records if record.request_body] == [b"[redacted]"] * (count // 50)
+    assert ids == ids_of(records)
+
+
+def test_a_segment_is_full_when_enough_is_in_it(make_record: Callable[..., Record]) -> None:
+    draft = Draft()
+    size = 0
+    while not draft.add(make_record(response_body=[bytes(10_000)])):
+        size += 10_000
+        assert draft.size_bytes < 2 * GROUP_BYTES, "what was gathered is compressed"
+        assert not draft.is_large
+
+    assert SEGMENT_BYTES - 3 * GROUP_BYTES < size < SEGMENT_BYTES + GROUP_BYTES
+    assert len(unpack(draft.finish()[1])) == draft.count
+
+
+def test_a_large_group_waits_for_a_thread(make_record: Callable[..., Record]) -> None:
+    draft = Draft()
+    draft.add(make_record(response_body=[bytes(LARGE_BYTES + 1)]))
+
+    assert draft.is_large
+    assert draft.size_bytes > LARGE_BYTES
 
 
 def test_segments_are_kept_by_day() -> None:

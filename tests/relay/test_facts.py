@@ -9,7 +9,7 @@ import pytest
 
 from fake_ends import CHAT, KEY, answer, ask
 from penstock.billing.door import Charge
-from penstock.records.redact import redact_names, redact_text
+from penstock.records.redact import redact
 from penstock.relay.call import Answer
 from penstock.relay.facts import billable, extra_usage, make_charge
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
@@ -106,6 +106,8 @@ def test_a_body_that_never_was_whole_is_not_charged(rig):
 
 def test_usual_usage_needs_no_extra():
     assert extra_usage(Usage(1, 2, 3, 4, 5, 6)) is None
+    assert json.loads(extra_usage(Usage(calls=0))) == {"calls": 0}
+    assert json.loads(extra_usage(Usage(calls=2, images=1))) == {"images": 1, "calls": 2}
 
 
 @pytest.mark.parametrize("name", [name for name in Usage.__struct_fields__[6:] if name != "calls"])
@@ -130,8 +132,7 @@ def test_redaction_changes_nothing_that_others_see(live_records):
     before = [list(record.request_headers) for record in records]
     lists = [record.request_headers for record in records]
     for record in records:
-        redact_names(record)
-        redact_text(record)
+        redact(record)
     assert lists == before
     assert not any(KEY.encode() in value for record in records for _, value in record.request_headers)
     assert rig.plane.keys.find(KEY.encode()) is not None

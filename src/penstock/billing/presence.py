@@ -61,6 +61,8 @@ class Presence:
         self._seen_since_s: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._one = asyncio.Lock()
+        """One is seen at a time: two that find themselves dead would become two workers, of which one is left behind."""
 
     async def start(self) -> None:
         """Become a worker. Raises DatabaseAway."""
@@ -109,17 +111,18 @@ class Presence:
                 continue
 
     async def _be_seen(self) -> None:
-        running = self._running()
-        block = await asyncio.to_thread(_encoder.encode, running) if running else None
-        async with self._database.session() as session:
-            seen = update(Worker).where(Worker.id == self.worker).values(seen_at_ms=_now(self._database), running=block)
-            alive = cast("CursorResult[Any]", await session.execute(seen)).rowcount == 1
-            self._treasury.workers = max(1, await session.scalar(select(func.count()).select_from(Worker)) or 1)
-        if not alive:
-            _log.warning("this process was thought dead and its leases were swept; it goes on with new ones")
-            await self._begin()
-            # those that run still will be charged in the end: what was posted in their place would keep their own charge out
-            await withdraw_interrupted(self._database, [charge.id for charge in running])
+        async with self._one:
+            running = self._running()
+            block = await asyncio.to_thread(_encoder.encode, running) if running else None
+            async with self._database.session() as session:
+                seen = update(Worker).where(Worker.id == self.worker).values(seen_at_ms=_now(self._database), running=block)
+                alive = cast("CursorResult[Any]", await session.execute(seen)).rowcount == 1
+                self._treasury.workers = max(1, await session.scalar(select(func.count()).select_from(Worker)) or 1)
+            if not alive:
+                _log.warning("this process was thought dead and its leases were swept; it goes on with new ones")
+                await self._begin()
+                # those that run still will be charged in the end: what was posted in their place would keep their own charge out
+                await withdraw_interrupted(self._database, [charge.id for charge in running])
 
     async def sweep(self) -> int:
         """Return the leases of workers that have not been seen for too long; how many there were."""

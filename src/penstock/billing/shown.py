@@ -74,7 +74,7 @@ def shown(charge: Charge, key_name: str | None) -> dict[str, Any]:
         charge.cache_write_5m_tokens,
         charge.cache_write_1h_tokens,
         charge.reasoning_tokens,
-        extra_usage(charge) or None,
+        {name: value for name, value in extra_usage(charge).items() if name != "calls"} or None,
         charge.upload_ms,
         charge.duration_ms / 1000,
         charge.first_byte_ms,

@@ -56,7 +56,7 @@ class Dashboard:
         for answer in (self.subscription, self.usage, self.credit_grants):
             for prefix in ("/v1/dashboard/billing", "/dashboard/billing"):
                 listed = prefix.startswith("/v1")
-                name = f"get_{answer.__name__}" if listed else f"get_{answer.__name__}_without_version"
+                name = f"billing_{answer.__name__}" if listed else f"billing_{answer.__name__}_without_version"
                 routes.add_api_route(f"{prefix}/{answer.__name__}", self._route(answer), name=name, include_in_schema=listed)
         return routes
 

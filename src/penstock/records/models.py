@@ -1,4 +1,4 @@
-"""The tables of records: segments, which are files of many records, and where in them each record is."""
+"""The table of records: segments, which are files of many records, and which records are in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from penstock.infra.database import Base
 
 
 class SegmentRow(Base):
-    """One stored object that holds many records. Ids are in order of time; `path` is the object's name in the store."""
+    """One stored object that holds many records. Ids are in order of time; `path` is the object's name in the store.
+
+    `record_ids` are those of its records, which are those of the requests: one a line, in the order in which the object has them.
+    They lie between `first_id` and `last_id`, which keeps the search for one of them to a few rows.
+    """
 
     __tablename__ = "record_segment"
 
@@ -18,15 +22,6 @@ class SegmentRow(Base):
     path: Mapped[str]
     count: Mapped[int] = mapped_column(Integer)
     size_bytes: Mapped[int]
-
-
-class RecordRow(Base):
-    """Where a record is: the place in its segment, counted from 0. The id is the request's."""
-
-    __tablename__ = "record"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    created_at_ms: Mapped[int]
-    key_id: Mapped[str | None]
-    segment_id: Mapped[str]
-    place: Mapped[int] = mapped_column(Integer)
+    first_id: Mapped[str]
+    last_id: Mapped[str]
+    record_ids: Mapped[str] = mapped_column(deferred=True)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from typing import NamedTuple
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
@@ -16,22 +15,12 @@ from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
 from penstock.kit.ids import new_id
 from penstock.kit.tasks import spawn
-from penstock.records.index import ROWS_LIMIT, Index, Segment
+from penstock.records.index import Index, Segment
 from penstock.records.record import Record
-from penstock.records.segments import Group, encode, seal, segment_path
+from penstock.records.segments import Draft, segment_path
 
-EVERY_S = 0.5
-SEGMENT_BYTES = 4 * 1024 * 1024
-"""When a segment is full, by what its records are taken to hold in memory."""
-GROUP_RECORDS = 16
-"""Few enough to be in the processor's cache from when they are made until they are encoded."""
-GROUP_BYTES = 256 * 1024
-ENCODED_HERE_BYTES = 384 * 1024
-"""A group of more than that is encoded by a thread."""
-RECORD_BYTES = 2048
-"""What a record without bodies is taken to hold in memory: its headers, mostly."""
-CHUNK_BYTES = 64
-"""What each piece of a body costs besides its bytes."""
+EVERY_S = 1.0
+"""A segment that is not full by then is written all the same."""
 ATTEMPT_S = 15
 RETRY_AFTER_S = (0.5, 2.0, 5.0)
 FAILURES = (BaseError, OSError, DatabaseAway, SQLAlchemyError)
@@ -40,36 +29,25 @@ FAILURES = (BaseError, OSError, DatabaseAway, SQLAlchemyError)
 _log = logging.getLogger("penstock.records")
 
 
-class _Batch(NamedTuple):
-    """What will be one segment: groups, the number of records in them, and what these were taken to hold in memory."""
-
-    groups: list[Group | list[Record]]
-    number: int
-    size_bytes: int
-
-
 class Recorder:
     """Writes records to segments in `store`, and where they are to the database.
 
-    At most `limit_bytes` wait in memory; what comes above that is dropped and counted in `dropped`, as is what could not
+    While what waits takes `limit_bytes` of memory, what comes is dropped and counted in `dropped`, as is what could not
     be written after some attempts. `failures` counts attempts that failed. All methods are for the loop's thread.
     """
 
     def __init__(self, database: Database, store: ObjectStore, limit_bytes: int) -> None:
         self.dropped = 0
         self.failures = 0
-        self.size_bytes = 0
         self._index = Index(database)
         self._store = store
         self._limit_bytes = limit_bytes
-        self._open: list[Record] = []
-        self._open_bytes = 0
-        """The group that is being gathered."""
-        self._groups: list[Group | list[Record]] = []
-        self._groups_count = self._groups_bytes = 0
-        """The segment that is being gathered."""
-        self._sealed: deque[_Batch] = deque()
+        self._draft = Draft()
+        self._sealed: deque[Draft] = deque()
+        """What is to be written; the first is being written."""
+        self._sealed_bytes = 0
         self._taken = 0
+        """Records in all drafts that were ever sealed."""
         self._done = 0
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
@@ -79,24 +57,28 @@ class Recorder:
     @property
     def depth(self) -> int:
         """Records that are not written yet."""
-        return self._taken - self._done
+        return self._taken + self._draft.count - self._done
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory held by records that are not written yet."""
+        return self._sealed_bytes + self._draft.size_bytes
 
     def put(self, record: Record) -> None:
         """Have the record written. It is the recorder's from now on: it will be redacted in place."""
-        body = record.response_body
-        size = RECORD_BYTES + len(record.request_body) + sum(map(len, body)) + CHUNK_BYTES * len(body)
-        if self.size_bytes + size > self._limit_bytes:
+        draft = self._draft
+        if self._sealed_bytes + draft.size_bytes >= self._limit_bytes:
             self.dropped += 1
             return
-        self.size_bytes += size
-        self._open_bytes += size
-        self._taken += 1
-        self._open.append(record)
-        if len(self._open) >= GROUP_RECORDS or self._open_bytes >= GROUP_BYTES:
-            self._close_group()
-            if self._groups_bytes >= SEGMENT_BYTES or self._groups_count + GROUP_RECORDS > ROWS_LIMIT:
-                self._seal()
-                self._wake.set()
+        try:
+            full = draft.add(record)
+        except ValueError as failure:
+            self.dropped += 1
+            _log.warning("%s", failure)
+            return
+        if full:
+            self._seal()
+            self._wake.set()
 
     async def start(self) -> None:
         """Begin to write."""
@@ -116,15 +98,14 @@ class Recorder:
         if self.depth:
             _log.warning("%d records were dropped: they could not be written before the end", self.depth)
             self.dropped += self.depth
-            self._done = self._taken
-        self._open, self._open_bytes, self.size_bytes = [], 0, 0
-        self._groups, self._groups_count, self._groups_bytes = [], 0, 0
+        self._draft = Draft()
         self._sealed.clear()
+        self._sealed_bytes, self._done = 0, self._taken
         self._index.close()
 
     async def flush(self, timeout_s: float = 5) -> bool:
         """Wait until everything put before is written, or given up; False when that takes longer than `timeout_s`."""
-        target = self._taken
+        target = self._taken + self._draft.count
         try:
             async with asyncio.timeout(timeout_s):
                 while self._task is not None and self._done < target:
@@ -134,23 +115,11 @@ class Recorder:
             return False
         return True
 
-    def _close_group(self) -> None:
-        """Small records are encoded here, where they have just been made: another thread would fetch them all from this one's cache.
-
-        Large ones would keep the loop from its work for too long.
-        """
-        records, size = self._open, self._open_bytes
-        if records:
-            self._groups.append(encode(records) if size <= ENCODED_HERE_BYTES else records)
-            self._groups_count += len(records)
-            self._groups_bytes += size
-            self._open, self._open_bytes = [], 0
-
     def _seal(self) -> None:
-        self._close_group()
-        if self._groups:
-            self._sealed.append(_Batch(self._groups, self._groups_count, self._groups_bytes))
-            self._groups, self._groups_count, self._groups_bytes = [], 0, 0
+        draft, self._draft = self._draft, Draft()
+        self._taken += draft.count
+        self._sealed_bytes += draft.size_bytes
+        self._sealed.append(draft)
 
     async def _write_all(self) -> None:
         while not (self._stopping.is_set() and self.depth == 0):
@@ -158,37 +127,38 @@ class Recorder:
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
-            self._seal()
+            if self._draft.count:
+                self._seal()
             while self._sealed:
-                batch = self._sealed.popleft()
-                lost = await self._write(batch)
-                self.dropped += lost
-                self._done += batch.number
-                self.size_bytes -= batch.size_bytes
+                draft = self._sealed[0]
+                size_bytes = draft.size_bytes
+                written = await self._write(draft)
+                self.dropped += 0 if written else draft.count
+                self._done += draft.count
+                self._sealed_bytes -= size_bytes
+                self._sealed.popleft()
                 self._progress.set()
                 self._progress = asyncio.Event()
 
-    async def _write(self, batch: _Batch) -> int:
-        """Write one segment; returns how many of the records were lost."""
-        rows, data = await asyncio.to_thread(seal, batch.groups)
-        if not rows:
-            return batch.number
+    async def _write(self, draft: Draft) -> bool:
+        """Write one segment; whether that was possible."""
+        ids, data = await asyncio.to_thread(draft.finish) if draft.is_large else draft.finish()
         now_ms = clock.now_ms()
         segment_id = new_id("seg", now_ms)
-        segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(rows), len(data))
+        segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(data), ids)
         for pause_s in (0.0, *RETRY_AFTER_S):
             await self._pause(pause_s)
             try:
                 async with asyncio.timeout(ATTEMPT_S):
                     await self._store.put_async(segment.path, data)
-                    await self._index.add(segment, rows)
+                    await self._index.add(segment)
             except FAILURES as failure:
                 self.failures += 1
                 _log.warning("records cannot be written: %s", str(failure)[:300] or type(failure).__name__)
             else:
-                return batch.number - len(rows)
-        _log.error("%d records were dropped: they could not be written", batch.number)
-        return batch.number
+                return True
+        _log.error("%d records were dropped: they could not be written", draft.count)
+        return False
 
     async def _pause(self, pause_s: float) -> None:
         """Wait, but not once we are to stop."""

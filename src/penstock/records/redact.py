@@ -7,7 +7,7 @@ from functools import partial
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
-from penstock.kit.search import find
+from penstock.kit.search import Pattern
 from penstock.records.record import Headers, Record
 
 MASK = "[redacted]"
@@ -25,15 +25,17 @@ _PARAMETERS = frozenset(("key", "api_key", "api-key", "apikey", "x-api-key", "ac
 
 _harmless: set[bytes] = set()
 """Names of headers that were found not to be secrets, as they were sent."""
-_name = itemgetter(0)
+_name, _value = itemgetter(0), itemgetter(1)
 
 _KEYS = (
-    # What is found fast and is in every match; the match, which begins with a literal so that it is searched for fast too;
-    # what is shown. What stands before a match is looked at afterwards.
-    (b"sk-", re.compile(rb"sk-[A-Za-z0-9_-]{12,}"), _MASK),
-    (b"AIz", re.compile(rb"AIza[A-Za-z0-9_-]{30,}"), _MASK),
-    (b"earer ", re.compile(rb"earer +[A-Za-z0-9._~+/=-]{16,}"), b"earer " + _MASK),
+    # What is in every match; the match, which begins with a literal so that it is searched for fast; what is shown. What stands
+    # before a match is looked at afterwards.
+    (b"sk-", "sk-[A-Za-z0-9_-]{12,}", _MASK),
+    (b"AIz", "AIza[A-Za-z0-9_-]{30,}", _MASK),
+    (b"earer ", "earer +[A-Za-z0-9._~+/=-]{16,}", b"earer " + _MASK),
 )
+_PATTERNS = tuple((mark, re.compile(pattern.encode()), shown) for mark, pattern, shown in _KEYS)
+_ANY_KEY = Pattern("|".join(pattern for _, pattern, _ in _KEYS), tuple(mark for mark, _, _ in _KEYS))
 _ESCAPE = re.compile(rb"\\(?:[nrtbf]|u[0-9A-Fa-f]{4})$")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
@@ -42,34 +44,37 @@ class Shown(list[tuple[bytes, bytes]]):
     """Headers without secrets: what `without_secrets` gives, and need not be given again."""
 
 
-def redact_names(record: Record) -> None:
-    """Take out, in place, the values of headers and query parameters whose names say that they are credentials."""
+def redact(record: Record) -> None:
+    """Take out, in place, every credential. The answer's body becomes one piece, so that none is overlooked between two."""
+    body = record.response_body
+    if len(body) > 1:
+        body = record.response_body = [b"".join(body)]
     if type(record.request_headers) is not Shown:
         record.request_headers = without_secrets(record.request_headers)
     if not _harmless.issuperset(map(_name, record.response_headers)):
         record.response_headers = without_secrets(record.response_headers)
     if "?" in record.path:
         record.path = without_parameters(record.path)
+    if may_hold_keys(b"\n".join((record.path.encode(), *map(_value, record.response_headers), record.request_body, *body))):
+        _redact_text(record)
 
 
-def redact_text(record: Record) -> None:
-    """Take out, in place, whatever looks like a key, wherever it stands. Bodies must be whole, not in pieces."""
+def _redact_text(record: Record) -> None:
     record.path = without_keys(record.path.encode()).decode()
-    record.request_headers = Shown([(name, without_keys(value)) for name, value in record.request_headers])
     record.response_headers = [(name, without_keys(value)) for name, value in record.response_headers]
     record.request_body = without_keys(record.request_body)
     record.response_body = [without_keys(part) for part in record.response_body]
 
 
 def may_hold_keys(data: bytes) -> bool:
-    """Whether something in the data may look like a key; quick, and none is missed."""
-    return any(find(data, mark) >= 0 for mark, _, _ in _KEYS)
+    """Whether something in the data looks like a key, or would if another letter stood before it; none is missed."""
+    return _ANY_KEY.within(data)
 
 
 def without_keys(data: bytes) -> bytes:
     """The data with what looks like a key replaced: `sk-...`, `AIza...` and bearer tokens."""
-    for mark, pattern, shown in _KEYS:
-        if mark in data:
+    for mark, pattern, shown in _PATTERNS:
+        if data.find(mark) >= 0:
             data = pattern.sub(partial(_masked, shown), data)
     return data
 
@@ -90,8 +95,8 @@ def _parameter(part: str) -> str:
 
 
 def without_secrets(headers: Headers) -> Shown:
-    """The headers with the values of those replaced whose names say that they are credentials."""
-    return Shown([(name, _MASK) if name not in _harmless and _is_secret(name) else (name, value) for name, value in headers])
+    """The headers with the values of those replaced whose names say that they are credentials, and keys in the others."""
+    return Shown([(name, _MASK if name not in _harmless and _is_secret(name) else without_keys(value)) for name, value in headers])
 
 
 def _is_secret(name: bytes) -> bool:

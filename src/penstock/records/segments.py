@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import zstandard
@@ -14,21 +12,25 @@ from obstore.store import LocalStore, ObjectStore
 
 from penstock.infra.files import private_dir
 from penstock.records.record import Record
-from penstock.records.redact import may_hold_keys, redact_names, redact_text
+from penstock.records.redact import redact
 
 SUFFIX = ".zst"
+SEGMENT_BYTES = 4 * 1024 * 1024
+"""When a segment is full, by what its records take uncompressed: so much is expanded to read one of them."""
+GROUP_BYTES = 64 * 1024
+"""So much is compressed at a time: little enough to be in the processor's cache still."""
+LARGE_BYTES = 512 * 1024
+"""A group of more than that is compressed by a thread; it would keep the loop from its work for too long."""
 _LEVEL = 1
 _EXPANDED_LIMIT = 1 << 30
 """Bytes of records in one segment: damaged data must not take all memory."""
 _READ_BYTES = 1 << 20
-_ARRAY_32 = b"\xdd"  # MessagePack: an array, whose length follows in four bytes
+_ARRAY_32 = b"\xdd"
+"""MessagePack: an array, whose length follows in four bytes."""
+_HEAD = 5
 _UNENCODABLE = (TypeError, ValueError, OverflowError, AttributeError)
 
-Row = tuple[str, int, str | None]
-"""What the index has of a record: its id, when it was, in ms, and whose key it was."""
-
-_log = logging.getLogger("penstock.records")
-_encode = msgspec.msgpack.Encoder().encode
+_encode_into = msgspec.msgpack.Encoder().encode_into
 _decoder = msgspec.msgpack.Decoder(list[list[Record]])
 
 
@@ -42,58 +44,82 @@ def segment_path(segment_id: str, created_at_ms: int) -> str:
     return f"{datetime.fromtimestamp(created_at_ms / 1000, UTC):%Y/%m/%d}/{segment_id}{SUFFIX}"
 
 
-class Group(NamedTuple):
-    """Some records, redacted and encoded: of each its id, time in ms and key, and all of them as bytes."""
+class Draft:
+    """A segment in the making: records are redacted and encoded as they come, and compressed a group at a time.
 
-    rows: list[Row]
-    data: bytes
+    No object of a record is kept, and groups are gathered in one and the same buffer. Thousands of objects would push out of the
+    processor's caches what the next requests need, and leave the memory they are in scattered.
+    """
 
+    def __init__(self) -> None:
+        self.count = 0
+        self.size_bytes = 0
+        """What it holds in memory."""
+        self._ids = bytearray()
+        self._record = bytearray()
+        self._group = bytearray(GROUP_BYTES)
+        """The group that is being gathered, up to `_end`."""
+        self._end = _HEAD
+        self._group_count = 0
+        self._groups_count = self._groups_bytes = 0
+        """The groups before it, and what they take uncompressed."""
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._groups: list[bytes] = []
+        """Compressed, until one is large; that and all that come after it are left to `finish`."""
+        self._left: list[bytes] = []
 
-def encode(records: list[Record]) -> Group:
-    """Redact and encode; one that can't be encoded is left out. The records are changed."""
-    for record in records:
-        if len(record.response_body) > 1:
-            record.response_body = [b"".join(record.response_body)]
-        redact_names(record)
-    try:
-        data = _encode(records)
-    except _UNENCODABLE:
-        return _encode_singly(records)
-    if may_hold_keys(data):
-        return _encode_singly(records)
-    return Group([(record.id, record.created_at_ms, record.key_id) for record in records], data)
+    @property
+    def is_large(self) -> bool:
+        """`finish` will take its time: call it on a thread."""
+        return bool(self._left)
 
-
-def _encode_singly(records: list[Record]) -> Group:
-    """As `encode`, for when one of them is unsound or may hold a key in its text."""
-    rows: list[Row] = []
-    parts = [b""]
-    for record in records:
+    def add(self, record: Record) -> bool:
+        """Add a record; it is changed. Whether the segment is full now. Raises ValueError when it can't be encoded."""
+        encoded = self._record
         try:
-            part = _encode(record)
-            if may_hold_keys(part):
-                redact_text(record)
-                part = _encode(record)
+            redact(record)
+            _encode_into(record, encoded)
         except _UNENCODABLE as failure:
-            _log.warning("record %s cannot be written: %s", record.id, failure)
+            raise ValueError(f"record {record.id} cannot be written: {failure}") from failure
+        self._ids += record.id.encode() + b"\n"
+        self.count += 1
+        size = len(encoded)
+        self.size_bytes += size
+        end = self._end + size
+        if end > GROUP_BYTES:
+            self._close_group()
+            end = _HEAD + size
+            if end > GROUP_BYTES:
+                self._compress(_array(1) + encoded)
+                return self._groups_bytes >= SEGMENT_BYTES
+        self._group[self._end : end] = encoded
+        self._end = end
+        self._group_count += 1
+        return self._groups_bytes >= SEGMENT_BYTES
+
+    def _close_group(self) -> None:
+        if self._group_count:
+            self._group[:_HEAD] = _array(self._group_count)
+            with memoryview(self._group) as group:
+                self._compress(group[: self._end])
+            self._end, self._group_count = _HEAD, 0
+
+    def _compress(self, group: bytes | memoryview) -> None:
+        size = len(group)
+        self._groups_count += 1
+        self._groups_bytes += size
+        if self._left or size > LARGE_BYTES:
+            self._left.append(bytes(group))
         else:
-            parts.append(part)
-            rows.append((record.id, record.created_at_ms, record.key_id))
-    parts[0] = _array(len(rows))
-    return Group(rows, b"".join(parts))
+            self._groups.append(self._compressor.compress(group))
+            self.size_bytes += len(self._groups[-1]) - size
 
-
-def seal(groups: list[Group | list[Record]]) -> Group:
-    """Groups as one compressed array of them, and the rows of all. Those that are not encoded are; meant for a thread."""
-    rows: list[Row] = []
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-    pieces = [compressor.compress(_array(len(groups)))]
-    for group in groups:
-        encoded = group if isinstance(group, Group) else encode(group)
-        rows += encoded.rows
-        pieces.append(compressor.compress(encoded.data))
-    pieces.append(compressor.flush())
-    return Group(rows, b"".join(pieces))
+    def finish(self) -> tuple[list[str], bytes]:
+        """The ids of the records, in order, and the segment: an array of groups, each an array of records and a frame of its own."""
+        self._close_group()
+        head = self._compressor.compress(_array(self._groups_count))
+        data = b"".join((head, *self._groups, *map(self._compressor.compress, self._left)))
+        return self._ids.decode().split(), data
 
 
 def _array(length: int) -> bytes:
@@ -102,7 +128,7 @@ def _array(length: int) -> bytes:
 
 def unpack(data: bytes, limit_bytes: int = _EXPANDED_LIMIT) -> list[Record]:
     """The records of a segment, in their order. Raises ValueError when the data are damaged or expand beyond the limit."""
-    reader = zstandard.ZstdDecompressor().stream_reader(data)
+    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
     pieces: list[bytes] = []
     size = 0
     try:

@@ -10,16 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, select
+from sqlalchemy.orm import undefer
 
 from penstock.infra.database import Database
 from penstock.kit.errors import PenstockError
-from penstock.records.models import RecordRow, SegmentRow
+from penstock.records.models import SegmentRow
 from penstock.records.record import Record
 from penstock.records.segments import unpack
 
-_PAGE = 200
-_DELETE_ROWS = 5000
 _ORPHAN_AGE = timedelta(minutes=10)
 """An object without a row may be about to get one, but not after this time."""
 
@@ -56,25 +55,30 @@ class Records:
             segment, skip = await self._next(segment.id), 0
 
     async def clear(self) -> int:
-        """Delete all records, bodies and rows, and what earlier crashes left of either; returns how many records there were."""
+        """Delete all records, rows and bodies, and what earlier crashes left of these; returns how many records there were."""
         async with self._database.session() as session:
-            segments = (await session.scalars(delete(SegmentRow).returning(SegmentRow))).all()
-        for segment in segments:
-            await self._delete(segment.path)
-        await self._delete_rows()
+            removed = (await session.execute(delete(SegmentRow).returning(SegmentRow.path, SegmentRow.count))).all()
+        for path, _ in removed:
+            await self._delete(path)
         await self._delete_orphans()
-        return sum(segment.count for segment in segments)
+        return sum(count for _, count in removed)
 
     async def _whence(self, after: str | None) -> tuple[SegmentRow | None, int]:
         """The segment to begin with, and how many of its records to skip."""
         if after is None:
             return await self._next(""), 0
-        query = select(SegmentRow, RecordRow.place).join(RecordRow, RecordRow.segment_id == SegmentRow.id).where(RecordRow.id == after)
+        between = and_(SegmentRow.first_id <= after, SegmentRow.last_id >= after)
+        query = (
+            select(SegmentRow)
+            .where(between, SegmentRow.record_ids.contains(after, autoescape=True))
+            .options(undefer(SegmentRow.record_ids))
+        )
         async with self._database.session(read_only=True) as session:
-            found = (await session.execute(query)).one_or_none()
-        if found is None:
-            raise PenstockError("not_found", f"There is no record '{after}'.", param="after")
-        return found[0], found[1] + 1
+            for segment in await session.scalars(query):
+                ids = segment.record_ids.split("\n")
+                if after in ids:
+                    return segment, ids.index(after) + 1
+        raise PenstockError("not_found", f"There is no record '{after}'.", param="after")
 
     async def _next(self, segment_id: str) -> SegmentRow | None:
         async with self._database.session(read_only=True) as session:
@@ -92,17 +96,6 @@ class Records:
     async def _delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             await self._store.delete_async(path)
-
-    async def _delete_rows(self) -> None:
-        """Delete the rows of records that have no segment any more, some at a time: charges must be written in between."""
-        kept = select(SegmentRow.id)
-        some = select(RecordRow.id).where(RecordRow.segment_id.not_in(kept)).limit(_DELETE_ROWS)
-        while True:
-            async with self._database.session() as session:
-                connection = await session.connection()
-                deleted = await connection.execute(delete(RecordRow).where(RecordRow.id.in_(some)))
-            if deleted.rowcount < _DELETE_ROWS:
-                return
 
     async def _delete_orphans(self) -> None:
         """Delete objects that have no row: their writer died in between."""

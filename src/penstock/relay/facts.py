@@ -84,7 +84,7 @@ def _status(answer: Answer, outcome: str) -> int:
 
 
 def extra_usage(usage: Usage) -> str | None:
-    """The rarer quantities that are not zero, as a JSON object; None when there are none."""
+    """The rarer quantities that are not zero, and `calls` unless there was one, as a JSON object; None when there is nothing to say."""
     if usage.service_tier is None and not (
         usage.input_audio_tokens
         or usage.cache_audio_read_tokens
@@ -96,8 +96,9 @@ def extra_usage(usage: Usage) -> str | None:
         or usage.audio_seconds
         or usage.web_searches
     ):
-        return None
-    return json.dumps({name: getattr(usage, name) for name in _RARE if getattr(usage, name)})
+        return None if usage.calls == 1 else json.dumps({"calls": usage.calls})
+    calls = {} if usage.calls == 1 else {"calls": usage.calls}
+    return json.dumps({name: getattr(usage, name) for name in _RARE if getattr(usage, name)} | calls)
 
 
 def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed over once

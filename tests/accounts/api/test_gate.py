@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.accounts.api.gate import Gate
 from penstock.accounts.identity import CLI
+from penstock.kit.errors import PenstockError
 
 SIGN_IN = {"email": "ada@example.com", "password": "correct horse battery"}
 
@@ -115,3 +117,30 @@ async def test_keys_of_disabled_and_deleted_accounts(browser, ada, keys, parts):
 async def test_cookies_that_are_none(browser, cookie):
     browser.cookies.set("penstock_session", cookie)
     assert await browser.refused("GET", "/api/me") == (401, "not_signed_in", None)
+
+
+async def test_a_key_that_was_shown_is_remembered_until_something_changes(parts, new_account):
+    account = await new_account("ada@example.com")
+    asked = []
+
+    async def bearer(token: str, address: str) -> tuple[str, str] | None:
+        asked.append((token, address))
+        return (account.id, "key_a") if token == "sk-good" else None
+
+    gate = Gate(parts.sessions, parts.accounts, (bearer,))
+    for _ in range(2):
+        assert (await gate._by_key("sk-good", "::1")).account_id == account.id
+    assert len(asked) == 2
+    gate.remember()
+    for _ in range(3):
+        assert (await gate._by_key("sk-good", "::1")).account_id == account.id
+    assert len(asked) == 3
+    await gate._by_key("sk-good", "10.0.0.1")
+    assert len(asked) == 4
+    gate.forget()
+    await gate._by_key("sk-good", "::1")
+    assert len(asked) == 5
+    for _ in range(2):
+        with pytest.raises(PenstockError):
+            await gate._by_key("sk-bad", "::1")
+    assert len(asked) == 7

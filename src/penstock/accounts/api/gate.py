@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -16,6 +18,8 @@ from penstock.kit.errors import PenstockError
 COOKIE = "penstock_session"
 CSRF_HEADER = "x-csrf-token"
 ADDRESS_LIMIT = 64
+KNOWN_LIMIT = 10_000
+KNOWN_S = 1.0
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 Bearer = Callable[[str, str], Awaitable[tuple[str, str] | None]]
@@ -36,6 +40,16 @@ class Gate:
         self._accounts = accounts
         self._bearers = tuple(bearers)
         self._public = urlsplit(public_url)
+        self._known: dict[tuple[bytes, str], tuple[float, Identity]] | None = None
+
+    def remember(self) -> None:
+        """From now on, remember for a second whom a key and an address belong to; `forget` is called whenever keys or accounts change."""
+        self._known = {}
+
+    def forget(self) -> None:
+        """Ask the database again."""
+        if self._known is not None:
+            self._known = {}
 
     async def identify(self, request: Request) -> Identity:
         """Who sent the request.
@@ -93,6 +107,21 @@ class Gate:
         return bool(host) and shown.netloc == host
 
     async def _by_key(self, token: str, address: str) -> Identity:
+        known = self._known
+        if known is None:
+            return await self._look_up(token, address)
+        shown = (sha256(token.encode(errors="replace")).digest(), address)
+        now_s = time.monotonic()
+        found = known.get(shown)
+        if found is not None and now_s < found[0]:
+            return found[1]
+        identity = await self._look_up(token, address)
+        if len(known) >= KNOWN_LIMIT:
+            known.clear()
+        known[shown] = (now_s + KNOWN_S, identity)
+        return identity
+
+    async def _look_up(self, token: str, address: str) -> Identity:
         for bearer in self._bearers:
             found = await bearer(token, address)
             if found is not None:
