@@ -83,6 +83,8 @@ class Edge(Turns, HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects."""
         super().connection_made(transport)
+        # What is written leaves at once: uvloop would write a buffer only after a round over all sockets, long where thousands are ready.
+        transport.set_write_buffer_limits(high=0)
         limit = self.plane.settings.connection_limit
         if len(self.connections) > limit:
             self._stop_parsing(PenstockError("overloaded", f"All {limit} connections are in use.", retry_after_s=1))

@@ -130,6 +130,7 @@ class Exchange:
         """The answer is whole; the connection may take the next request."""
         if not self.finished:
             self.finished = True
+            self.receiver = None  # it knows this exchange: a cycle of the two would keep what was recorded until the collector comes
             if self.upload is not None and not self.upload.done:
                 self.upload.stop()
             self.edge.finished(self)

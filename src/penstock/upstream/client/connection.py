@@ -169,6 +169,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=0)  # requests leave at once, however many sockets are ready
         self.stamp = self.pool.pulse.tick
 
     def data_received(self, data: bytes) -> None:
