@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import delete, text, update
 
 from made_charges import NOON_MS, priced, random_charges, write
 from money_desk import Desk
@@ -152,13 +152,12 @@ async def test_amounts_whose_sum_passes_64_bits_on_the_way(desk, look):
 
 async def test_leases_of_the_dead_are_listed(desk, books, look):
     await desk.close()
-    now_ms = desk.clock()
-    async with desk.database.session() as session:
-        for worker, seen_ms in (("wrk_b", now_ms), ("wrk_c", now_ms - 120_000)):
-            facts = {"id": worker, "node": "n", "pid": 1, "started_at_ms": 1, "seen_at_ms": seen_ms, "running": None}
-            await session.execute(insert(Worker), [facts])
     await desk.lease(paid(books[0]), 100, worker="wrk_b")
     dead = {await desk.lease(paid(books[0]), 100, worker=worker) for worker in ("wrk_c", "wrk_of_nobody")}
+    async with desk.database.session() as session:
+        for worker, age_ms in (("wrk_b", 1000), ("wrk_c", 120_000)):
+            await session.execute(update(Worker).where(Worker.id == worker).values(seen_at_ms=desk.clock() - age_ms))
+        await session.execute(delete(Worker).where(Worker.id == "wrk_of_nobody"))
     report = await look()
     assert set(report.unswept) == dead
     assert report.well

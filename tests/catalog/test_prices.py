@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.catalog.prices import RATES, STANDARD, UNITS, Price, build_price, flat, free_price, pack, unpack
-from penstock.kit.money import MAX_NANO, PER_MILLION
+from penstock.catalog.prices import COST_LIMIT_NANO, RATES, STANDARD, UNITS, Price, build_price, flat, free_price, pack, unpack
+from penstock.kit.money import PER_MILLION
 from penstock.upstream.usage import Usage
 
 
@@ -148,7 +148,7 @@ def test_any_quantities_cost_something_between_nothing_and_64_bits(usage: Usage)
     for price in (RICH, plain(input_mtok="3", output_mtok="15"), plain(input_mtok="999999999")):
         cost = price.cost(usage)
         lines = price.lines(usage)
-        assert 0 <= cost <= MAX_NANO
+        assert 0 <= cost <= COST_LIMIT_NANO
         assert sum(line.amount_nano for line in lines) == cost
         assert all(line.amount_nano >= 0 for line in lines)
 
@@ -174,8 +174,8 @@ def test_negative_quantities_count_as_none() -> None:
 
 
 def test_a_cost_beyond_64_bits_is_the_largest_amount() -> None:
-    assert plain(input_mtok="3").cost(Usage(input_tokens=2**80)) == MAX_NANO
-    assert plain(input_mtok="999999999").cost(Usage(input_tokens=2**31)) == MAX_NANO
+    assert plain(input_mtok="3").cost(Usage(input_tokens=2**80)) == COST_LIMIT_NANO
+    assert plain(input_mtok="999999999").cost(Usage(input_tokens=2**31)) == COST_LIMIT_NANO
 
 
 MULTIPLIERS = st.one_of(st.integers(0, 10**12), st.sampled_from([0, 1, 500_000, 999_999, 1_000_000, 1_000_001, 1_250_000, 10**9, 10**12]))
@@ -186,7 +186,7 @@ PRICES = st.sampled_from([RICH, plain(input_mtok="3", output_mtok="15"), plain(i
 def test_a_multiplied_cost_is_exact_and_rounded_once(price: Price, usage: Usage, micro: int) -> None:
     multiplied = price.times(micro)
     exact = sum(Fraction(line.quantity * line.rate_nano, line.per) for line in price.lines(usage)) * Fraction(micro, PER_MILLION)
-    assert multiplied.cost(usage) == min((2 * exact + 1) // 2, MAX_NANO)
+    assert multiplied.cost(usage) == min((2 * exact + 1) // 2, COST_LIMIT_NANO)
 
 
 @given(PRICES, USAGES, MULTIPLIERS)
@@ -195,7 +195,7 @@ def test_the_lines_of_a_multiplied_price_add_up_and_show_it(price: Price, usage:
     lines = multiplied.lines(usage)
     assert sum(line.amount_nano for line in lines) == multiplied.cost(usage)
     assert {line.multiplier_micro for line in lines} <= {micro}
-    for line in lines if multiplied.cost(usage) < MAX_NANO else ():
+    for line in lines if multiplied.cost(usage) < COST_LIMIT_NANO else ():
         exact = Fraction(line.quantity * line.rate_nano * micro, line.per * PER_MILLION)
         assert exact - 1 < line.amount_nano < exact + 1
 
@@ -205,7 +205,7 @@ def test_what_is_held_covers_plain_text_at_any_multiplier(price: Price, tokens_i
     if price is not RICH:  # its rate changes with the context length
         multiplied = price.times(micro)
         cost = multiplied.cost(Usage(input_tokens=tokens_in, output_tokens=tokens_out))
-        assert cost <= multiplied.at_most(tokens_in, tokens_out) <= min(cost + 1, MAX_NANO)
+        assert cost <= multiplied.at_most(tokens_in, tokens_out) <= min(cost + 1, COST_LIMIT_NANO)
 
 
 def test_a_multiplier_is_not_rounded_before_the_sum_is() -> None:

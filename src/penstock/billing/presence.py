@@ -96,19 +96,24 @@ class Presence:
     async def _beat(self) -> None:
         while not self._stopping.is_set():
             began_s = time.monotonic()
-            try:
-                await self._be_seen()
-                if self._seen_since_s is None:
-                    self._seen_since_s = began_s
-                elif (began_s - self._seen_since_s) * 1000 > self._lease_ms:
-                    await self.sweep()
-                await self._treasury.tick()
-            except DatabaseAway:
+            # Whatever goes wrong, the next beat comes: a worker without one would be swept while it serves.
+            [failure] = await asyncio.gather(self._live(began_s), return_exceptions=True)
+            if failure is not None:
                 self._seen_since_s = None
+                if not isinstance(failure, DatabaseAway):
+                    _log.error("a beat failed", exc_info=failure)
             try:
                 await asyncio.wait_for(self._stopping.wait(), max(0.05, BEAT_S - (time.monotonic() - began_s)))
             except TimeoutError:
                 continue
+
+    async def _live(self, began_s: float) -> None:
+        await self._be_seen()
+        if self._seen_since_s is None:
+            self._seen_since_s = began_s
+        elif (began_s - self._seen_since_s) * 1000 > self._lease_ms:
+            await self.sweep()
+        await self._treasury.tick()
 
     async def _be_seen(self) -> None:
         async with self._one:

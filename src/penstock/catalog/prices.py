@@ -52,9 +52,12 @@ STANDARD = "standard"
 """The name of the service tier that is charged when an answer names none, or one without rates of its own."""
 
 _SAME_AS_STANDARD = (STANDARD, "default", "auto")
-_QUICK_QUANTITY = 2**32
-_QUICK_RATE = 2**28
+_QUICK_QUANTITY = 2**26
+_QUICK_RATE = 2**21
 _DIGEST_LENGTH = 16
+
+COST_LIMIT_NANO = 10**15
+"""No request costs more than a million dollars: a provider that says so is wrong, and sums of costs stay within 64 bits."""
 
 Steps = tuple[tuple[int, Decimal], ...]
 """Dollars by context length: (tokens above which it holds, dollars), ascending. The first holds from the start, whatever its number."""
@@ -134,7 +137,7 @@ class Price:
         return {tier: bands for tier, bands in self.bands.items() if tier == STANDARD or (tier and bands is not self.standard)}
 
     def cost(self, usage: Usage) -> int:
-        """The cost in nano-dollars. Never raises, never negative, at most `MAX_NANO`.
+        """The cost in nano-dollars. Never raises, never negative, at most `COST_LIMIT_NANO`.
 
         Negative quantities count as none, quantities beyond 64 bits as the largest that fits.
         """
@@ -166,7 +169,7 @@ class Price:
     def at_most(self, input_tokens: int, output_tokens: int) -> int:
         """What so many tokens of text cost without cache or tiers, in nano-dollars: to hold funds before the usage is known."""
         input_rate, _, _, _, output_rate = self.standard[0].chat
-        return min((input_tokens * input_rate + output_tokens * output_rate) * self.up // self.whole + 1, MAX_NANO)
+        return min((input_tokens * input_rate + output_tokens * output_rate) * self.up // self.whole + 1, COST_LIMIT_NANO)
 
     def lines(self, usage: Usage) -> list[Line]:
         """The cost explained: one line per quantity that is not zero (`calls` only if they have a rate).
@@ -194,7 +197,7 @@ class Price:
         return self._rounded(sum(quantity * rate for quantity, rate in zip(quantities, band.rates, strict=True)))
 
     def _rounded(self, numerator: int) -> int:
-        return min((numerator * self.up + self.half) // self.whole, MAX_NANO)
+        return min((numerator * self.up + self.half) // self.whole, COST_LIMIT_NANO)
 
     def _measure(self, usage: Usage) -> tuple[Band, list[int]]:
         """The band that applies, and the quantities in the order of `RATES`, within bounds and none inside another."""
@@ -315,7 +318,7 @@ def _band_of(above: int, nano_per_unit: Iterable[Fraction], names: Iterable[str 
 
 
 def _quick(band: Band, up: int, half: int) -> bool:
-    """Whether five quantities below `_QUICK_QUANTITY` cannot pass 64 bits, reasoning is plain output and calls are free."""
+    """Whether five quantities below `_QUICK_QUANTITY` cannot pass `COST_LIMIT_NANO`, reasoning is plain output and calls are free."""
     rate = dict(zip(RATES, band.rates, strict=True))
     return rate["reasoning_tokens"] == rate["output_tokens"] and not rate["calls"] and max(band.chat) * up <= 2 * _QUICK_RATE * half
 

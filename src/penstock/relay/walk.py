@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("penstock.relay")
 NOTHING = Usage(calls=0)
+TOKENS_LIMIT = 10**12
+"""More tokens than any request can have: a provider that counts more is wrong."""
 
 
 async def walk(exchange: Exchange, plane: Plane) -> None:
@@ -81,7 +83,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
             price = route.price(answer.channel, caller, plane)
         due = billable(answer, exchange)
         cost_nano = price.cost(usage) if due and price is not None else 0
-        draws = hold.settle(cost_nano, usage.context_tokens() + usage.output_tokens if funds.limited else 0)
+        draws = hold.settle(cost_nano, min(usage.context_tokens() + usage.output_tokens, TOKENS_LIMIT) if funds.limited else 0)
     if due:
         durable = Signal()
         charge = make_charge(exchange, caller, route, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
