@@ -30,7 +30,10 @@ from pathlib import Path
 from penstock.billing.door import Books, Charge
 from penstock.kit.ids import new_id
 
-REST = ("key_a", "chat", "openai", "main", "m", "m", 200, "complete", False, False, 1, 0, 0, 0, 1, 0, None, 7, "v", 0, 0, 0, 1)
+REST = (
+    "acc_operator", "key_a", "chat", "openai", "main", "m", "m", 200, "complete", False, False, 1, 0, 0, 0, 1, 0, None, 7, 0, 1_000_000,
+    "v", 0, 0, 0, 1,
+)
 
 async def main(url, data):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

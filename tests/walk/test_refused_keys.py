@@ -47,8 +47,9 @@ def make(gateway: LiveGateway) -> tuple[str, str, str]:
     disabled, deleted = gateway.run(keys.create("disabled")).token, gateway.run(keys.create("deleted")).token
     gateway.run(keys.disable("disabled"))
     gateway.run(keys.delete("deleted"))
-    follower, number = gateway.plane.keys._follower, gateway.run(revision(gateway))
-    assert gateway._until(lambda: follower._number == number)  # every change makes it forget what it knows
+    followed = next(one for one in gateway.parts.feed._followed if one.name == "keys")
+    number = gateway.run(revision(gateway))
+    assert gateway._until(lambda: followed.number == number)  # every change makes it forget what it knows
     return disabled, deleted, make_token()
 
 
