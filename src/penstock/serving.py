@@ -246,7 +246,8 @@ class Crew:
         process.join()
         if self._stopping:
             return
-        if process.exitcode == FAILED:  # it has said why, and the next one would fail in the same way
+        # One that fails before any was ready has said why, and the next would fail in the same way. Later the database may be away.
+        if process.exitcode == FAILED and self._ready is not None:
             self._status = FAILED
             self.tell()
             return
