@@ -57,12 +57,18 @@ def test_the_file_may_be_named_in_the_environment(monkeypatch, toml):
     assert load().port == 1
 
 
+ALIKE = {"api_model_rewrite": "a=>b", "default_image_size": "512x768", "max_image_count": "3"}
+PAIR = {"cloudflare_account_id": "CLOUDFLARE_API_TOKEN", "cloudflare_api_token": "CLOUDFLARE_ACCOUNT_ID"}
+
+
 @pytest.mark.parametrize(("field", "name"), [(field, name) for field, others in settings.ALIASES.items() for name in others])
 def test_names_that_people_have_already(monkeypatch, toml, field, name):
-    value = "https://x.test/v1" if field.endswith("url") else "a=>b" if field.endswith("rewrite") else "given"
+    value = "https://x.test/v1" if field.endswith("url") else ALIKE.get(field, "given")
+    if field in PAIR:
+        monkeypatch.setenv(PAIR[field], "given")
     monkeypatch.setenv(name, value)
     found = getattr(load(config=toml(f'{field} = ""')), field)
-    assert (found.get_secret_value() if hasattr(found, "get_secret_value") else found) == value
+    assert str(found.get_secret_value() if hasattr(found, "get_secret_value") else found) == value
 
 
 def test_our_own_name_wins_over_the_others(monkeypatch, toml):
@@ -237,3 +243,15 @@ def test_rewrites_are_whole_or_refused(text):
     except ValueError:
         return
     assert all(source and target and "=>" not in source and "=>" not in target for source, target in rewrites.items())
+
+
+@pytest.mark.parametrize("field", PAIR)
+def test_an_account_of_cloudflares_and_its_token_go_together(toml, field):
+    with pytest.raises(SettingsError, match="go together: one of them is not set"):
+        load(config=toml(f'{field} = "given"'))
+
+
+@pytest.mark.parametrize(("field", "value"), [("cloudflare_account_id", "${ID}"), ("default_image_size", "big"), ("max_image_count", 5)])
+def test_what_workers_ai_cannot_use(toml, field, value):
+    with pytest.raises(SettingsError, match=field):
+        load(config=toml(f"{field} = {value!r}"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import logging
 import time
@@ -23,17 +21,19 @@ from penstock.billing import recalls
 from penstock.billing.door import Books, Holds, Treasury
 from penstock.billing.presence import Presence, withdraw_interrupted
 from penstock.billing.treasury import Sizes
-from penstock.catalog.channels import channels_from
 from penstock.catalog.door import Catalog
+from penstock.channels.door import ChannelDoor
 from penstock.compat import operations, team, worker
 from penstock.compat.dashboard import Dashboard
 from penstock.control import Control
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
+from penstock.infra.secrets import open_secrets
 from penstock.jobs import Jobs
 from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
+from penstock.kit.memory import Heap, return_large_buffers
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.records.door import Recorder
@@ -54,7 +54,6 @@ SETTLE_S = 5
 """After the time to stop is over: how long interrupted exchanges have to settle."""
 FLUSH_S = 1
 """And how long clients that are cut off have to read what is left for them."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _log = logging.getLogger("penstock.app")
 
 
@@ -68,6 +67,8 @@ class Parts:
         store = open_store(settings.data)
         self.pulse = Pulse(_beat_s(settings))
         self.feed = Feed(self.database, alone=settings.workers == 1)
+        self.secrets = open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
+        self.channels = ChannelDoor(settings, self.database, self.secrets, self.pulse, self.feed, on_change=self._channels_changed)
         self.keys = Keys(self.database)
         self.recorder = Recorder(self.database, store, settings.record_queue_limit)
         self.records = Records(self.database, store)
@@ -76,6 +77,7 @@ class Parts:
             pulse=self.pulse,
             limits=TickLimits.of(settings, self.pulse),
             channels=(),
+            door=self.channels,
             keys=None if settings.transparent else KeyRing(self.database, self.feed),
             catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
@@ -87,9 +89,10 @@ class Parts:
             rewrites=settings.rewrites,
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
-        self.control = Control(settings, self.database, self.plane.catalog, self.keys)
+        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels)
         self.control.follow(self.feed)
         self.plane.balance = self.control.balance
+        self.plane.catalog.sold = self.channels.roster
         self.jobs = Jobs(self.database, self.control.jobs())
         self.feed.follow(recalls.REVISION, self._recalled)
         self.tally = Tally(self.plane.metrics, settings.data / "run")
@@ -122,8 +125,9 @@ class Parts:
                 provider = await demo.start("127.0.0.1", 0)
                 stack.push_async_callback(provider.close)
                 demo_port = provider.port
-            plane.channels = channels_from(self.settings, self.pulse, demo_port)
-            stack.callback(self._close_pools)
+            stack.push_async_callback(self.channels.stop)
+            await self.channels.start(demo_port)
+            self._channels_changed()
             if any(channel.provider.name != "demo" for channel in plane.channels):
                 plane.catalog.load()
             self._watch()
@@ -134,15 +138,16 @@ class Parts:
             stack.callback(self.pulse.stop)
             stack.push_async_callback(self.cut)
             _spare_the_collector()
-            _give_memory_back()
+            return_large_buffers()
+            self.pulse.add(Heap.of_process(self.pulse).sweep)
             yield
 
     def _recalled(self) -> None:
         spawn(self.presence.recalled(), name="recall")
 
-    def _close_pools(self) -> None:
-        for channel in self.plane.channels:
-            channel.pool.close()
+    def _channels_changed(self) -> None:
+        self.plane.channels = self.channels.channels
+        self.plane.routes.clear()
 
     async def cut(self) -> None:
         """End what still runs and hang up on every client, who is told why if they read. What was consumed is charged."""
@@ -167,7 +172,7 @@ class Parts:
 
     def _watch(self) -> None:
         plane, metrics = self.plane, self.plane.metrics
-        pools = [channel.pool for channel in plane.channels]
+        pools = self.channels.pools
         metrics.gauge("in_flight", self._in_flight)
         metrics.gauge("client_connections", lambda: len(plane.connections))
         metrics.gauge("charges_queued", lambda: plane.books.depth)
@@ -180,8 +185,8 @@ class Parts:
         metrics.counter("lease_failures", lambda: plane.treasury.failures)
         metrics.counter("charge_failures", lambda: plane.books.failures)
         metrics.counter("workers_swept", lambda: self.presence.swept)
-        metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools), "idle")
-        metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools), "busy")
+        metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools.all()), "idle")
+        metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools.all()), "busy")
         metrics.counter("records_dropped", lambda: self.recorder.dropped)
 
     async def database_ready(self) -> str | None:
@@ -207,15 +212,6 @@ async def _until(true: Callable[[], bool], within_s: float) -> None:
     end = time.monotonic() + within_s
     while not true() and time.monotonic() < end:  # noqa: ASYNC110  it is rare, and nobody would set an event
         await asyncio.sleep(0.01)
-
-
-def _give_memory_back() -> None:
-    """Have glibc return large buffers when they are freed: it would keep whatever the busiest second needed, once per thread."""
-    with contextlib.suppress(AttributeError, OSError):  # another C library has another way
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2 * 1024 * 1024)
-        mallopt(_M_TRIM_THRESHOLD, 1024 * 1024)
-        mallopt(_M_ARENA_MAX, 2)
 
 
 def _spare_the_collector() -> None:

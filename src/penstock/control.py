@@ -27,6 +27,11 @@ from penstock.billing.usage import Statistics
 from penstock.catalog import api as prices
 from penstock.catalog.door import Catalog
 from penstock.catalog.service import Prices
+from penstock.channels import api as channels
+from penstock.channels.discovery import LOOK_S, Discovery
+from penstock.channels.door import ChannelDoor
+from penstock.channels.service import Channels
+from penstock.channels.trial import Trials
 from penstock.compat import envelope, platform_keys, platform_pay
 from penstock.contract import describe
 from penstock.infra.database import Database
@@ -43,14 +48,14 @@ from penstock.settings import Settings
 
 ROUTES = (
     accounts.routes, events.routes, joining.routes, me.routes, password_resets.routes, sessions.routes, setup.routes, tiers.routes,
-    keys.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(), platform_pay.routes,
+    keys.routes, channels.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(), platform_pay.routes,
 )  # fmt: skip
 
 
 class Control:
     """Everything that the control API stands on. `install` puts it into an application."""
 
-    def __init__(self, settings: Settings, database: Database, catalog: Catalog, keys_: Keys) -> None:
+    def __init__(self, settings: Settings, database: Database, catalog: Catalog, keys_: Keys, door: ChannelDoor) -> None:
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
@@ -61,6 +66,8 @@ class Control:
         memberships = Memberships(database, trail)
         self._ledger = Ledger(database, trail, memberships)
         billed = Bill(database, partial(names_of, database))
+        rows = Channels(database, door.secrets)
+        self._discovery = Discovery(settings, database, rows, door.pulse)
         self._services = {
             "settings": settings,
             "database": database,
@@ -68,6 +75,10 @@ class Control:
             "gate": self.gate,
             "keys": keys_,
             "catalog": catalog,
+            "channels": rows,
+            "channel_door": door,
+            "trials": Trials(settings, rows, door.pulse),
+            "discovery": self._discovery,
             "prices": Prices(database, jump_factor=settings.price_jump_factor),
             "ledger": self._ledger,
             "grants": Grants(database, trail),
@@ -121,6 +132,7 @@ class Control:
             Job("expire grants", 60, expired),
             Job("square leases", 5, squared),
             Job("roll up", 5, rolled_up),
+            Job("discover", LOOK_S, self._discovery.run),
         )
 
     async def stop(self) -> None:

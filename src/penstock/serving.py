@@ -24,7 +24,8 @@ import uvicorn
 
 from penstock.accounts.tickets import first_admin_token
 from penstock.app import BACKLOG, build, server_config
-from penstock.catalog.channels import channels_from
+from penstock.channels.configured import channels_from
+from penstock.channels.pools import Pools
 from penstock.hello import First, hello
 from penstock.infra import logs, schema
 from penstock.infra.database import Database
@@ -94,7 +95,7 @@ def check(settings: Settings) -> None:
         if parts.port == settings.port and parts.hostname in here:
             raise SettingsError([f"{name}: {url} is this gateway itself; set it only where programs run that use the gateway"])
     try:
-        channels_from(settings, Pulse(1), None)
+        channels_from(settings, Pools(settings, Pulse(1)), None)
     except ValueError as wrong:
         raise SettingsError([str(wrong)]) from None
 

@@ -25,6 +25,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "openai_base_url": ("OPENAI_BASE_URL",),
     "anthropic_api_key": ("ANTHROPIC_API_KEY",),
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
+    "gemini_api_key": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    **{f"{name}_api_key": (f"{name.upper()}_API_KEY",) for name in ("openrouter", "deepseek", "mistral", "groq", "xai", "together", "fireworks")},
+    "cloudflare_account_id": ("CLOUDFLARE_ACCOUNT_ID",),
+    "cloudflare_api_token": ("CLOUDFLARE_API_TOKEN",),
+    "cloudflare_base_url": ("CLOUDFLARE_BASE_URL",),
+    "default_image_model": ("DEFAULT_IMAGE_MODEL",),
+    "default_image_size": ("DEFAULT_IMAGE_SIZE",),
+    "max_image_count": ("MAX_IMAGE_COUNT",),
+    "proxy_api_key": ("PROXY_API_KEY",),
     "access_token": ("ACCESS_TOKEN",),
     "api_sec_key": ("API_SEC_KEY",),
     "api_logging": ("API_LOGGING",),
@@ -73,13 +82,31 @@ class Settings(BaseModel):
     database_url: str = Field("", repr=False)
     config: Path | None = None
     demo: bool = False
+    own_keys: bool = False
 
     openai_api_key: SecretStr | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str = "https://api.anthropic.com"
+    gemini_api_key: SecretStr | None = None
+    gemini_base_url: str = "https://generativelanguage.googleapis.com"
+    openrouter_api_key: SecretStr | None = None
+    deepseek_api_key: SecretStr | None = None
+    mistral_api_key: SecretStr | None = None
+    groq_api_key: SecretStr | None = None
+    xai_api_key: SecretStr | None = None
+    together_api_key: SecretStr | None = None
+    fireworks_api_key: SecretStr | None = None
+    cloudflare_account_id: str = ""
+    cloudflare_api_token: SecretStr | None = Field(None, validate_default=True)
+    cloudflare_base_url: str = "https://api.cloudflare.com/client/v4/accounts/{account_id}/ai"
+    default_image_model: str = ""
+    default_image_size: str = "1024x1024"
+    max_image_count: int = Field(1, ge=1, le=4)
+    proxy_api_key: SecretStr | None = None
     ca_file: Path | None = None
 
+    secret_key: SecretStr | None = None
     access_token: SecretStr | None = None
     api_sec_key: SecretStr | None = None
     api_logging: str = ""
@@ -109,6 +136,7 @@ class Settings(BaseModel):
     upstream_connections: int = Field(4096, ge=1)
     upstream_keep_alive_s: float = Field(30, gt=0)
     upstream_head_limit: int = Field(128 * 1024, ge=1024)
+    discover_s: float = Field(3600, ge=0)
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     drain_s: float = Field(60, gt=0)
     drain_limit: int = Field(16 * 1024 * 1024, ge=1024)
@@ -142,12 +170,42 @@ class Settings(BaseModel):
         parse_rewrites(value)
         return value
 
-    @field_validator("openai_base_url", "anthropic_base_url")
+    @field_validator("cloudflare_account_id")
+    @classmethod
+    def _is_account(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", value):
+            raise ValueError("it must be the id of an account: 32 letters and digits, as in the address of Cloudflare's dashboard")
+        return value
+
+    @field_validator("cloudflare_api_token")
+    @classmethod
+    def _has_account(cls, value: SecretStr | None, known: ValidationInfo) -> SecretStr | None:
+        if bool(value) != bool(known.data.get("cloudflare_account_id", value)):
+            raise ValueError("cloudflare_account_id and cloudflare_api_token go together: one of them is not set")
+        return value
+
+    @field_validator("default_image_size")
+    @classmethod
+    def _is_size(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", value):
+            raise ValueError("it must be a width and a height, such as 1024x1024")
+        return value
+
+    @field_validator("openai_base_url", "anthropic_base_url", "gemini_base_url", "cloudflare_base_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("it must be a URL such as https://api.example.com/v1")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            from penstock.infra.secrets import read_key  # noqa: PLC0415  heavy, and few commands need it
+
+            read_key(value.get_secret_value())
         return value
 
     @field_validator("public_url")
@@ -219,7 +277,8 @@ class Settings(BaseModel):
     @property
     def transparent(self) -> bool:
         """No provider credential is configured: requests are forwarded with the client's own."""
-        return not (self.demo or self.openai_api_key or self.anthropic_api_key)
+        secrets = (field for field in type(self).model_fields if field.endswith("_api_key") and field != "proxy_api_key")
+        return not (self.demo or self.own_keys or self.cloudflare_api_token or any(getattr(self, field) for field in secrets))
 
 
 def names(field: str) -> tuple[str, ...]:

@@ -17,6 +17,12 @@ from penstock.upstream.wires import WIRES, wire_for
 from penstock.upstream.wires.wire import Ask, Cut, Verdict
 
 PATHLESS = {"passthrough", "realtime"}
+ADDRESSES = {
+    "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
+    "gemini_count": "/v1beta/models/gemini-2.5-flash:countTokens",
+    "gemini_embed": "/v1beta/models/gemini-embedding-001:batchEmbedContents",
+}
+"""Where wires are called that have no paths of their own."""
 PARAMS = [pytest.param(wire, id=name) for name, wire in sorted(WIRES.items())]
 every_wire = pytest.mark.parametrize("wire", PARAMS)
 
@@ -41,6 +47,10 @@ NAMES = st.sampled_from(
         "max_tokens_to_sample",
         "stream_format",
         "prompt",
+        "generationConfig",
+        "maxOutputTokens",
+        "requests",
+        "generateContentRequest",
     ]
 )
 ANSWER_NAMES = st.sampled_from(
@@ -65,6 +75,21 @@ ANSWER_NAMES = st.sampled_from(
         "tool_usage",
         "seconds",
         "output_tokens_details",
+        "usageMetadata",
+        "candidates",
+        "finishReason",
+        "groundingMetadata",
+        "webSearchQueries",
+        "promptTokenCount",
+        "candidatesTokenCount",
+        "thoughtsTokenCount",
+        "cachedContentTokenCount",
+        "promptTokensDetails",
+        "promptFeedback",
+        "blockReason",
+        "content",
+        "parts",
+        "text",
     ]
 )
 ANSWER = st.recursive(
@@ -86,6 +111,9 @@ EXAMPLES = {
     "moderations": b'{"model":"omni-moderation-latest","input":"x"}',
     "passthrough": b'{"model":"rerank-1","documents":[]}',
     "realtime": b'{"model":"gpt-realtime"}',
+    "gemini": b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":5}}',
+    "gemini_count": b'{"contents":[{"parts":[{"text":"hi"}]}]}',
+    "gemini_embed": b'{"requests":[{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"hi"}]}}]}',
 }
 
 
@@ -100,10 +128,15 @@ def sane(usage: Usage, estimated: bool) -> None:
     assert type(estimated) is bool
 
 
+def ask_of(wire, body: bytes) -> Ask:
+    """What is asked for by a body that was posted where the wire is called."""
+    return wire.peek_at(ADDRESSES[wire.name], b"", body) if wire.addressed else wire.peek(body)
+
+
 def peeked(wire, body: bytes) -> Ask | None:
     """The ask, if the body is not refused in one of the two ways it may be."""
     try:
-        ask = wire.peek(body)
+        ask = ask_of(wire, body)
     except PenstockError as error:
         assert error.code in ("invalid_json", "missing_model")  # noqa: PT017  either way is right
         return None
@@ -125,7 +158,8 @@ def test_there_are_wires_and_their_paths_are_their_own():
 def test_what_a_wire_states(wire):
     assert WIRES[wire.name] is wire
     assert re.fullmatch(r"[a-z_]+", wire.name)
-    assert bool(wire.paths) != (wire.name in PATHLESS)
+    assert bool(wire.paths) != (wire.name in PATHLESS or wire.addressed)
+    assert wire.addressed == (wire.name in ADDRESSES)
     assert type(wire.accepts_forms) is bool
     for path in wire.paths:
         assert re.fullmatch(r"(/[a-z0-9_]+)+", path)
@@ -150,13 +184,33 @@ def test_the_dialect_writes_errors_of_all_kinds(wire):
 @every_wire
 def test_an_example_passes_unchanged_and_is_renamed_in_place(wire):
     body = EXAMPLES[wire.name]
-    ask = wire.peek(body)
+    ask = ask_of(wire, body)
     assert ask.model is not None
     assert wire.prepare(body, ask, None) is body
     assert wire.prepare(body, ask, ask.model) is body
     renamed = wire.prepare(body, ask, "new-model")
+    if wire.addressed:
+        path = wire.renamed_path(ADDRESSES[wire.name], "new-model")
+        assert wire.claims(path)
+        assert renamed == body.replace(b"models/%b" % ask.model.encode(), b"models/new-model")
+        assert wire.peek_at(path, b"", renamed).model == "new-model"
+        return
+    assert wire.renamed_path("/v1/x", "new-model") == "/v1/x"
     assert renamed == body.replace(b'"%b"' % ask.model.encode(), b'"new-model"', 1)
     assert wire.peek(renamed).model == "new-model"
+
+
+@every_wire
+def test_where_an_addressed_wire_is_called(wire):
+    path = ADDRESSES.get(wire.name)
+    if path is None:
+        assert not wire.claims("/v1beta/models/m:generateContent")
+        return
+    assert wire_for("POST", path) is wire
+    assert wire_for("GET", path) is WIRES["passthrough"]
+    assert [other.name for other in WIRES.values() if other.claims(path)] == [wire.name]
+    assert not wire.claims(path + "/x")
+    assert not wire.claims("/v1beta/models")
 
 
 @every_wire
@@ -178,8 +232,8 @@ def test_any_json_for_a_body(wire, fields, model):
         return
     after = json.loads(wire.prepare(body, ask, "renamed"), parse_constant=str)
     before = json.loads(body, parse_constant=str)
-    assert after.pop("model") == "renamed"
-    assert before.pop("model") == ask.model
+    assert after.pop("model") == ("models/renamed" if wire.addressed else "renamed")
+    assert before.pop("model") == ask.model or wire.addressed
     if ask.hides_usage:
         assert after.pop("stream_options")["include_usage"] is True
         before.pop("stream_options", None)
@@ -250,12 +304,12 @@ def test_a_stream_of_any_bytes_can_be_cut_short(wire, seen, body, answer):
 
 @every_wire
 def test_a_meter_that_saw_nothing(wire):
-    sane(*wire.meter(wire.peek(EXAMPLES[wire.name])).usage())
+    sane(*wire.meter(ask_of(wire, EXAMPLES[wire.name])).usage())
 
 
 @every_wire
 def test_asks_are_not_shared_between_answers(wire):
-    ask = wire.peek(EXAMPLES[wire.name])
+    ask = ask_of(wire, EXAMPLES[wire.name])
     before = msgspec.structs.replace(ask, quantity=msgspec.structs.replace(ask.quantity) if ask.quantity is not None else None)
     for body in (b"", b"{}", b'{"usage":{"input_tokens":5,"output_tokens":6}}'):
         wire.read(body, ask)[0].input_tokens += 1

@@ -13,7 +13,8 @@ from typing import Any
 from uvicorn.server import ServerState
 
 from penstock.app import build, server_config
-from penstock.catalog.channels import channels_from
+from penstock.channels.configured import channels_from
+from penstock.channels.pools import Pools
 from penstock.keys.door import Caller
 from penstock.kit.pulse import Pulse
 from penstock.records.door import Record
@@ -147,7 +148,7 @@ class Rig:
         self.config.load()
         self.state = ServerState()
         self.plane = self.parts.plane
-        self.plane.channels = channels_from(self.settings, self.plane.pulse, None)
+        self.plane.channels = channels_from(self.settings, Pools(self.settings, self.plane.pulse), None)
         self.loop: Any = object()
         self.kept = Kept()
         self.plane.recorder = self.kept  # type: ignore[assignment]

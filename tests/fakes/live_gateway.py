@@ -21,6 +21,7 @@ class LiveGateway:
     """A gateway that serves. Use as a context manager; leaving it checks that nothing was left behind."""
 
     def __init__(self, data: Path, **settings: Any) -> None:
+        settings.setdefault("discover_s", 0)  # providers are asked what a test asks them, and nothing more
         self.settings: Settings = load(data=data, port=0, stop_s=settings.pop("stop_s", 5), **settings)
         self.app, self.parts = build(self.settings)
         self.key = "sk-none"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 import penstock
@@ -40,6 +43,19 @@ async def test_migrations_and_models_agree(database: Database) -> None:
     import_models()
     async with database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+def test_the_steps_are_those_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    assert schema._steps() == tuple(step.revision for step in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def test_alembic_is_there_only_for_those_who_migrate() -> None:
+    program = "import sys, penstock.serving; print([name for name in sys.modules if name.startswith('alembic')])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
 
 
 async def test_tables_of_the_first_migration(database: Database) -> None:

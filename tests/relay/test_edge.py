@@ -153,7 +153,7 @@ def test_what_is_too_long_is_refused_before_it_is_whole(trusting, step):
     rig = trusting(header_limit=2048, url_limit=512, body_limit=2048)
     for status, head in {
         414: b"GET /v1/" + b"a" * 600,
-        431: b"GET /v1/models HTTP/1.1\r\nx-odd: " + b"a" * 4900,
+        431: b"GET /v1/files HTTP/1.1\r\nx-odd: " + b"a" * 4900,
         413: ask(body=b"").replace(b"content-length: 0", b"content-length: 2049"),
     }.items():
         client = rig.client()
@@ -396,7 +396,7 @@ def test_a_refused_client_that_goes_on_sending_is_cut(timed):
 def test_a_client_that_leaves_takes_its_request_with_it(trusting):
     rig = trusting()
     client, vendor = rig.client(), rig.vendor()
-    client.says(ask(line=b"GET /v1/models", body=b""))
+    client.says(ask(line=b"GET /v1/files", body=b""))
     client.leaves()
     assert vendor.transport.aborted
     assert rig.plane.holds.open == 0 and client.edge not in rig.plane.connections
@@ -405,7 +405,7 @@ def test_a_client_that_leaves_takes_its_request_with_it(trusting):
 def test_what_waits_behind_is_never_begun_when_the_client_leaves(trusting):
     rig = trusting()
     client, vendor = rig.client(), rig.vendor()
-    client.says(ask(line=b"GET /v1/models", body=b"") * 3)
+    client.says(ask(line=b"GET /v1/files", body=b"") * 3)
     vendor.hears()
     rig.vendor()
     client.leaves()

@@ -23,8 +23,8 @@ def refused(exchange, error=None):
     (b"POST /v1/messages", (), True),
     (b"POST /v1/messages/count_tokens", (), True),
     (b"POST /v1/complete", (), True),
-    (b"GET /v1/models", (), False),
-    (b"GET /v1/models", ((b"anthropic-version", b"2023-06-01"),), True),
+    (b"GET /v1/files", (), False),
+    (b"GET /v1/files", ((b"anthropic-version", b"2023-06-01"),), True),
     (b"GET /v1/messages/batches", (), True),
     (b"POST /v1/chat/completions", ((b"anthropic-version", b"2023-06-01"),), False),
 ])  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_client_that_has_gone_is_written_nothing(rig):
 
 
 def test_pages_of_other_origins_may_read_the_answer(rig):
-    with_origin, without = rig.exchange(b"GET /v1/models", (b"origin", b"https://a.example")), rig.exchange()
+    with_origin, without = rig.exchange(b"GET /v1/files", (b"origin", b"https://a.example")), rig.exchange()
     assert CORS_LINES in with_origin.head(200, [], b"") and CORS_LINES not in without.head(200, [], b"")
 
 

@@ -13,8 +13,8 @@ from penstock.records.redact import redact
 from penstock.relay.call import Answer
 from penstock.relay.facts import billable, extra_usage, make_charge
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
-from penstock.relay.route import Route
 from penstock.relay.upload import Upload
+from penstock.upstream.lanes import Lane
 from penstock.upstream.usage import Usage
 
 USED = Usage(1, 2, 3, 4, 5, 6, web_searches=7)
@@ -26,17 +26,15 @@ def charged(rig):
 
     def charged(exchange=None, *, head=answer(b"{}"), outcome=COMPLETE, price=True, **about):  # noqa: B008  a constant
         exchange = exchange or rig.exchange()
-        channel = rig.plane.channels[0]
-        found = Answer(channel)
+        found = Answer(Lane(rig.plane.channels[0], "fast", "gpt-4o"))
         found.attempts = 2
         found.sent_ns = exchange.began_ns + 3_000_000
         if head:
             found.head, found.head_ns = rig.answered(head, rig.vendor()), exchange.began_ns + 5_999_999
         for name, value in about.items():
             setattr(exchange, name, value)
-        route = Route([channel], "fast", "gpt-4o")
         cost = rig.plane.catalog.price("openai", "gpt-4o", "fast") if price else None
-        return make_charge(exchange, rig.caller, route, found, outcome, USED, True, 12, cost, 5, (("lse_a", 12),))
+        return make_charge(exchange, rig.caller, found, outcome, USED, True, 12, cost, 5, (("lse_a", 12),))
 
     return charged
 
@@ -82,11 +80,11 @@ def test_times_grow_even_when_no_answer_came(charged):
 
 @pytest.mark.parametrize(("line", "status", "charges"), [
     (b"POST /v1/chat/completions", 200, True), (b"POST /v1/chat/completions", 302, True), (b"POST /v1/chat/completions", 400, False),
-    (b"POST /v1/chat/completions", None, True), (b"GET /v1/models", 200, False), (b"GET /v1/models", None, False),
+    (b"POST /v1/chat/completions", None, True), (b"GET /v1/files", 200, False), (b"GET /v1/files", None, False),
     (b"GET /v1/realtime", 101, True), (b"DELETE /v1/files/a", 200, False),
 ])  # fmt: skip
 def test_what_is_charged(rig, line, status, charges):
-    exchange, found = rig.exchange(line), Answer(rig.plane.channels[0])
+    exchange, found = rig.exchange(line), Answer(Lane(rig.plane.channels[0], None, None))
     if status:
         more = b"connection: upgrade\r\nupgrade: websocket" if status == 101 else b"content-length: 0"
         found.head = rig.answered(b"HTTP/1.1 %d Fine\r\n%b\r\n\r\n" % (status, more), rig.vendor())
@@ -96,9 +94,9 @@ def test_what_is_charged(rig, line, status, charges):
 def test_a_body_that_never_was_whole_is_not_charged(rig):
     exchange = rig.exchange()
     exchange.upload = Upload(exchange.edge, 100, chunked=False)
-    assert not billable(Answer(rig.plane.channels[0]), exchange)
+    assert not billable(Answer(Lane(rig.plane.channels[0], None, None)), exchange)
     exchange.upload.done = True
-    assert billable(Answer(rig.plane.channels[0]), exchange)
+    assert billable(Answer(Lane(rig.plane.channels[0], None, None)), exchange)
 
 
 # rare usage
@@ -165,7 +163,7 @@ def test_a_record_of_what_was_never_answered(rig):
     rig.know(KEY, record=True)
     client = rig.client()
     rig.vendor()
-    client.says(ask(line=b"GET /v1/models", body=b""))
+    client.says(ask(line=b"GET /v1/files", body=b""))
     client.leaves()
     (record,) = rig.kept.records
     assert (record.response_status, record.response_headers, record.response_body) == (None, [], [])

@@ -22,6 +22,7 @@ from penstock.relay.admit import OWN_CREDENTIALS
 from penstock.relay.guard import LEAST_BYTES, LEAST_STEP_TOKENS, NEVER, ROOM_LIMIT, TRIES, Guard, guard_of
 from penstock.relay.running import Running
 from penstock.upstream.usage import Usage
+from penstock.upstream.lanes import Lane
 from penstock.upstream.wires.wire import Ask
 
 STEP_TOKENS = LEAST_STEP_TOKENS
@@ -266,17 +267,17 @@ async def test_a_stream_draws_on_the_whole_account_and_not_only_on_what_is_on_le
 
 def test_who_is_guarded():
     ask, funds = Ask(model="m", stream=True), lease(5)
-    plane: Any = SimpleNamespace(treasury=funds.treasury)
-    first, second = object(), object()
-    prices = {first: PRICE, second: None}
-    route = SimpleNamespace(channels=[first, second], price=lambda channel, *_: prices[channel])
+    prices: Any = SimpleNamespace(price=lambda provider, *_: PRICE if provider == "priced" else None)
+    plane: Any = SimpleNamespace(treasury=funds.treasury, catalog=prices)
+    first, second = (Lane(SimpleNamespace(provider=SimpleNamespace(price_name=name)), "m", "m") for name in ("priced", "other"))  # type: ignore[arg-type]
+    route = SimpleNamespace(lanes=[first, second])
 
-    def is_guarded(*, price=PRICE, asked=ask, funds=funds, channel=first) -> bool:
-        running: Any = Running(OWN_CREDENTIALS, route, SimpleNamespace(channel=channel), asked, price, Hold(Holds(), funds, 5))
+    def is_guarded(*, price=PRICE, asked=ask, funds=funds, lane=first) -> bool:
+        running: Any = Running(OWN_CREDENTIALS, route, SimpleNamespace(lane=lane), asked, price, Hold(Holds(), funds, 5))
         return guard_of(running, funds, plane) is not None
 
     assert is_guarded()
     assert not is_guarded(asked=Ask(model="m"))
     assert not is_guarded(price=None) and not is_guarded(price=free_price("free"))
     assert not is_guarded(funds=UNCOUNTED)
-    assert not is_guarded(channel=second), "the price is that of the channel that answers"
+    assert not is_guarded(lane=second), "the price is that of the lane that answers"

@@ -6,7 +6,8 @@ import pytest
 
 from penstock.kit.errors import PenstockError
 from penstock.relay import route as module
-from penstock.relay.route import choose, estimate
+from penstock.relay.route import choose, estimate, price_of
+from penstock.upstream.names import Names
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
@@ -24,7 +25,7 @@ def routed(make_rig):
 
 
 def names(route):
-    return [channel.name for channel in route.channels]
+    return [lane.channel.name for lane in route.lanes]
 
 
 def test_a_wire_goes_to_whoever_speaks_it(routed):
@@ -34,7 +35,7 @@ def test_a_wire_goes_to_whoever_speaks_it(routed):
 
 def test_a_model_goes_by_the_name_it_is_served_under(routed):
     route = routed("fast", api_model_rewrite="fast=>gpt-4o")
-    assert (route.model, route.served) == ("fast", "gpt-4o")
+    assert [(lane.model, lane.served) for lane in route.lanes] == [("fast", "gpt-4o")]
 
 
 @pytest.mark.parametrize(("line", "headers", "first"), [
@@ -48,10 +49,10 @@ def test_without_a_model_the_shape_of_the_request_tells_whose_it_is(routed, line
 
 
 def test_routes_are_remembered_by_wire_and_model(rig, routed):
-    first = routed("gpt-4o", rig=rig)
-    assert routed("gpt-4o", rig=rig) is first
-    assert routed("gpt-4o", b"POST /v1/responses", rig=rig) is not first
-    assert routed("gpt-4", rig=rig) is not first
+    first = routed("gpt-4o", rig=rig).lanes[0]
+    assert routed("gpt-4o", rig=rig).lanes[0] is first
+    assert routed("gpt-4o", b"POST /v1/responses", rig=rig).lanes[0] is not first
+    assert routed("gpt-4", rig=rig).lanes[0] is not first
 
 
 def test_what_is_remembered_is_bounded(rig, routed):
@@ -65,7 +66,7 @@ def test_what_is_remembered_is_bounded(rig, routed):
 
 def test_nothing_is_remembered_of_what_was_refused(rig):
     rig.trust()
-    rig.plane.channels = rig.plane.channels[1:]
+    rig.plane.channels = ()
     with pytest.raises(PenstockError):
         choose(rig.caller, Ask(model="gpt-4o"), rig.exchange(), rig.plane)
     assert rig.plane.routes == {}
@@ -83,7 +84,7 @@ def test_the_name_that_is_asked_for_is_what_a_key_is_allowed(rig):
     rig.trust()
     rig.plane.rewrites = {"fast": "gpt-4o"}
     may_fast, may_gpt = rig.know("sk-" + "b" * 48, models=("fast",)), rig.know("sk-" + "c" * 48, models=("gpt-4o",))
-    assert choose(may_fast, Ask(model="fast"), rig.exchange(), rig.plane).served == "gpt-4o"
+    assert choose(may_fast, Ask(model="fast"), rig.exchange(), rig.plane).lanes[0].served == "gpt-4o"
     with pytest.raises(PenstockError):
         choose(may_gpt, Ask(model="fast"), rig.exchange(), rig.plane)
 
@@ -98,7 +99,7 @@ def test_nothing_is_routed_while_charges_cannot_be_written(rig):
 def test_a_model_that_nobody_serves(rig):
     rig.trust()
     for channel in rig.plane.channels:
-        channel.models = ("other",)
+        channel.names = Names([("other", None)])
     with pytest.raises(PenstockError) as refusal:
         choose(rig.caller, Ask(model="gpt-4o"), rig.exchange(), rig.plane)
     assert (refusal.value.code, refusal.value.status) == ("model_not_found", 404)
@@ -108,21 +109,21 @@ def test_a_wire_that_nobody_speaks(rig):
     rig.trust()
     rig.plane.channels = rig.plane.channels[:1]
     with pytest.raises(PenstockError) as refusal:
-        choose(rig.caller, Ask(model="claude"), rig.exchange(b"POST /v1/messages"), rig.plane)
+        choose(rig.caller, Ask(model="claude-2"), rig.exchange(b"POST /v1/complete"), rig.plane)
     assert (refusal.value.code, refusal.value.status) == ("no_channel", 404)
 
 
 def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
     route = routed("gpt-4o", rig=rig)
-    price = route.price(route.channels[0], rig.caller, rig.plane)
-    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.plane) == (price.at_most(100, 50), 150)
+    price = price_of(route.lanes[0], rig.caller, rig.plane)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.plane) == (price.at_most(100, 50), 150)
     cap = rig.settings.default_output_tokens
-    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.plane) == (price.at_most(100, cap), 100 + cap)
-    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.plane) == (0, 100 + cap)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (price.at_most(100, cap), 100 + cap)
+    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (0, 100 + cap)
     known = Ask(model="gpt-4o", input_size=400, quantity=Usage(output_tokens=1000))
-    assert estimate(price, known, route, rig.plane)[0] == price.at_most(100, cap) + price.cost(Usage(output_tokens=1000))
+    assert estimate(price, known, route, rig.caller, rig.plane)[0] == price.at_most(100, cap) + price.cost(Usage(output_tokens=1000))
 
 
 def test_what_has_no_model_has_no_price(rig, routed):
     route = routed(None, b"GET /v1/models", rig=rig)
-    assert route.price(route.channels[0], rig.caller, rig.plane) is None
+    assert price_of(route.lanes[0], rig.caller, rig.plane) is None

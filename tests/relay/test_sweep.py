@@ -48,7 +48,7 @@ def test_silent_streams_are_commented_and_nothing_else_is(rig):
 def test_an_interruption_reaches_whatever_runs_and_nothing_else(rig):
     idle, busy, uploading = rig.client(), rig.client(), rig.client()
     rig.vendor(), rig.vendor()
-    busy.says(ask(line=b"GET /v1/models", body=b""))
+    busy.says(ask(line=b"GET /v1/files", body=b""))
     uploading.says(ask(line=b"POST /v1/new", body=b"x" * 50).replace(b"application/json", b"text/plain")[:-20])
     assert interrupt_all(rig.plane) == 2
     status, headers, body = parts_of(busy.hears())

@@ -68,7 +68,7 @@ async def test_bytes_pass_both_ways_untouched(joined):
 
 async def test_what_looks_like_a_request_is_not_one(live, joined):
     client, vendor, _ = joined
-    request = opens(line=b"GET /v1/models")
+    request = opens(line=b"GET /v1/files")
     assert client.says(request) == b"" and vendor.hears() == request
 
 

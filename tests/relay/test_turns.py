@@ -9,7 +9,7 @@ import pytest
 from fake_ends import KEY, answer, ask, parts_of
 from penstock.relay.turns import QUEUE_LIMIT
 
-GET = ask(line=b"GET /v1/models", body=b"")
+GET = ask(line=b"GET /v1/files", body=b"")
 STRANGER = ask(key="sk-nobody")
 PREFLIGHT = b"OPTIONS /v1/models HTTP/1.1\r\nhost: gateway\r\norigin: https://a.example\r\n\r\n"
 

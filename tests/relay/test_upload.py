@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fake_provider import FakeProvider, close, hang, hold
 from penstock.kit.pulse import Pulse
 from penstock.kit.walker import Walker
+from penstock.relay.forms import Field
 from penstock.relay.upload import WAITING_LIMIT, Upload
 from penstock.upstream.client.pool import Limits, Origin, Pool
 
@@ -204,7 +205,8 @@ async def test_what_waits_may_be_replaced(provider, pool):
     provider.script(OK)
     body = upload()
     body.feed(b"model=a")
-    body.replace(b"model=long")
+    body.naming = Field("a", 6, 7)
+    body.rename("long")
     assert body.grown == 3
     connection, _ = await begin(pool, b"content-length: %d" % (7 + 5 + body.grown))
     body.forward(connection)

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 from penstock.catalog.history import REVISION, History
-from penstock.catalog.listing import Entry, list_models
+from penstock.catalog.listing import Entry, Sold, list_models, official_models
 from penstock.catalog.prices import Line, Price
 from penstock.catalog.snapshot import EMPTY, Found, Snapshot, load_snapshot
 from penstock.infra.database import Database, DatabaseAway
@@ -20,7 +21,7 @@ from penstock.kit.money import PER_MILLION, round_half_up
 from penstock.kit.tasks import spawn
 from penstock.settings import Settings
 
-__all__ = ("Catalog", "Entry", "Line", "Price")
+__all__ = ("Catalog", "Entry", "Line", "Price", "official_models")
 
 RETRY_S = 1.0
 """Between two attempts to reach a database that is away."""
@@ -40,7 +41,7 @@ class _Shelf:
     since: float
     until: float
     kept: dict[tuple[str, str, str, int], Price | None] = field(default_factory=dict)
-    lists: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
+    lists: dict[int, tuple[Sold, tuple[Entry, ...]]] = field(default_factory=dict)
 
     def narrow(self, since_ms: float | None, until_ms: float | None) -> None:
         """Let the answers hold no longer than this one does."""
@@ -63,6 +64,8 @@ class Catalog:
         self._database = database
         self._feed = feed
         self._now = now
+        self.sold: Callable[[], Coroutine[Any, Any, Sold]] | None = None
+        """Gives what the channels serve."""
         self._shelf = _Shelf(EMPTY, -inf, inf)
         self._history = History(database, lambda: int(now() * 1000), settings.price_jump_factor)
         self._stale = False
@@ -121,15 +124,17 @@ class Catalog:
         now = self._now()
         if not self._shelf.since <= now < self._shelf.until:
             self._put_up(self._shelf.snapshot)
-        shelf = self._shelf
+        if self.sold is None:
+            return ()
+        shelf, sold = self._shelf, await self.sold()
         found = shelf.lists.get(tier_micro)
-        if found is None:
-            made = await asyncio.to_thread(list_models, self._settings, shelf.snapshot, tier_micro, int(now * 1000))
+        if found is None or found[0] is not sold:
+            made = await asyncio.to_thread(list_models, sold, shelf.snapshot, tier_micro, int(now * 1000))
             shelf.narrow(made.since_ms, made.until_ms)
             if len(shelf.lists) >= _LISTS_LIMIT:
                 shelf.lists.clear()
-            found = shelf.lists[tier_micro] = made.entries
-        return found
+            found = shelf.lists[tier_micro] = (sold, made.entries)
+        return found[1]
 
     def _find(self, provider: str, model: str, at_ms: int) -> Found:
         return self._shelf.snapshot.find(provider, model, at_ms) if len(model) <= _NAME_LIMIT else _NOTHING

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -11,8 +11,6 @@ from penstock.catalog.cards import write_cards
 from penstock.catalog.prices import Price
 from penstock.catalog.snapshot import DEMO_PROVIDER, Snapshot, is_glob
 from penstock.kit.money import PER_MILLION, round_half_up
-from penstock.settings import Settings
-from penstock.upstream.demo.models import MODELS
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -35,13 +33,23 @@ class Listing(NamedTuple):
     until_ms: int | None
 
 
-def list_models(settings: Settings, snapshot: Snapshot, tier_micro: int, at_ms: int) -> Listing:
+class Sold(Protocol):
+    """What there is to be had: see `channels.roster`."""
+
+    models: Mapping[str, object]
+    """By public name."""
+
+    def sellers(self, model: str) -> Sequence[tuple[str, str]]:
+        """Whose it is: providers, and their names of the model, who is asked first before the others."""
+
+
+def list_models(sold: Sold, snapshot: Snapshot, tier_micro: int, at_ms: int) -> Listing:
     """What is served and priced at a time, multiplied by the models' multipliers and a membership's. Takes tens of milliseconds."""
     entries: list[Entry] = []
     prices: list[Price] = []
-    for public in sorted(_names(settings, snapshot)):
-        served = settings.rewrites.get(public, public)
-        for provider in _sellers(settings, served):
+    named = {name for name in (*snapshot.named, *snapshot.multipliers) if not is_glob(name)}
+    for public in sorted(named.union(sold.models)):
+        for provider, served in sold.sellers(public):
             price = snapshot.find(provider, served, at_ms).price
             if price is not None:
                 price = price.times(round_half_up(snapshot.multiplier(public) * tier_micro, PER_MILLION))
@@ -54,28 +62,8 @@ def list_models(settings: Settings, snapshot: Snapshot, tier_micro: int, at_ms: 
     return Listing(tuple(entries), since, until)
 
 
-def _names(settings: Settings, snapshot: Snapshot) -> set[str]:
-    named = {name for name in (*snapshot.named, *snapshot.multipliers, *settings.rewrites) if not is_glob(name)}
-    return named.union(*(_official(provider) for provider in _vendors(settings)), MODELS if settings.demo else ())
-
-
-def _vendors(settings: Settings) -> Iterator[str]:
-    """The real providers that requests can reach."""
-    if settings.openai_api_key or settings.transparent:
-        yield "openai"
-    if settings.anthropic_api_key or settings.transparent:
-        yield "anthropic"
-
-
-def _sellers(settings: Settings, served: str) -> Iterator[str]:
-    """Who is asked for a model, in this order. Beside real providers the demo has only its own models."""
-    vendors = tuple(_vendors(settings))
-    if settings.demo and (not vendors or served.startswith(DEMO_PROVIDER)):
-        yield DEMO_PROVIDER
-    yield from vendors
-
-
-def _official(provider: str) -> list[str]:
+def official_models(provider: str) -> list[str]:
+    """The models that the price data has of a provider, by names that requests may use."""
     from penstock.catalog import official  # noqa: PLC0415  slow, and not needed by whoever only has a demo
 
     return [name for name in official.listed(provider) if not name.endswith("-")]  # those only begin the names of models

@@ -10,13 +10,15 @@ import genai_prices
 from genai_prices.data import providers
 from genai_prices.types import ModelInfo, ModelPrice, PriceContext, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
-from penstock.catalog.prices import STANDARD, Card, Price, Steps, build_price, flat
+from penstock.catalog.prices import RATES, STANDARD, Card, Price, Steps, build_price, flat
 
 SOURCE = "genai-prices"
 RELEASE = genai_prices.__version__
 _FIRST = "first"
 
-_PROVIDERS = {provider.id: provider for provider in providers if provider.id in ("openai", "anthropic")}
+_PROVIDERS = {provider.id: provider for provider in providers}
+_KNOWN = frozenset(name for names in RATES.values() for name in names)
+"""Rates that something we measure is charged at. A model that has no other is one without a price."""
 _TIER_KEYS = ("service_tier", "processing", "speed")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -102,7 +104,7 @@ def _moments(info: ModelInfo) -> set[datetime]:
 
 
 def _rates(prices: ModelPrice) -> dict[str, Decimal | TieredPrices]:
-    return {name: value for name, value in vars(prices).items() if value is not None}
+    return {name: value for name, value in vars(prices).items() if value is not None and name in _KNOWN}
 
 
 def _card(info: ModelInfo, at: datetime, context: PriceContext | None) -> Card:

@@ -37,6 +37,9 @@ CapWeek = Annotated[str | None, typer.Option(help="Dollars it may spend in a wee
 CapMonth = Annotated[str | None, typer.Option(help="Dollars it may spend in a month.")]
 Window = Annotated[str | None, typer.Option(help="What a day, week and month is: calendar or rolling.")]
 Rpm = Annotated[str | None, typer.Option(help="Requests in a minute.")]
+Fallback = Annotated[
+    list[str] | None, typer.Option(help="MODEL=>OTHER,OTHER: models that answer when none of a model's channels can; more than once.")
+]
 Tpm = Annotated[str | None, typer.Option(help="Tokens in a minute.")]
 Concurrency = Annotated[str | None, typer.Option(help="Requests at once.")]
 
@@ -48,6 +51,7 @@ def create(
     models: Models = None,
     wires: Wires = None,
     networks: Networks = None,
+    fallback: Fallback = None,
     expires: Expires = None,
     cap_total: CapTotal = None,
     cap_day: CapDay = None,
@@ -66,7 +70,10 @@ def create(
     """Make a key and print it, this once. Without options it may do everything."""
     caps = {"total_nano": cap_total, "day_nano": cap_day, "week_nano": cap_week, "month_nano": cap_month}
     limits = _limits(caps, {"rpm": rpm, "tpm": tpm, "concurrency": concurrency}, window)
-    given = _terms(models, wires, networks, expires, limits) | {"record": record, "kind": "management" if management else "key"}
+    given = _terms({"models": models, "wires": wires, "networks": networks}, fallback, expires, limits) | {
+        "record": record,
+        "kind": "management" if management else "key",
+    }
     _show(_with_keys(data, config, account, lambda keys, by: keys.create(name, **given, **by)), "made")
 
 
@@ -117,6 +124,7 @@ def change(
     models: Models = None,
     wires: Wires = None,
     networks: Networks = None,
+    fallback: Fallback = None,
     expires: Expires = None,
     cap_total: CapTotal = None,
     cap_day: CapDay = None,
@@ -137,7 +145,9 @@ def change(
     limits = _limits(caps, {"rpm": rpm, "tpm": tpm, "concurrency": concurrency}, window)
     kind = None if management is None else "management" if management else "key"
     others = {"name": name, "record": record, "kind": kind}
-    given = _terms(models, wires, networks, expires, limits) | {field: value for field, value in others.items() if value is not None}
+    given = _terms({"models": models, "wires": wires, "networks": networks}, fallback, expires, limits) | {
+        field: value for field, value in others.items() if value is not None
+    }
     if not given:
         raise typer.BadParameter("Say what is to be changed; --help lists what can be.")
     _say(_with_keys(data, config, account, lambda keys, by: keys.change(ref, **given, **by)), "changed")
@@ -189,15 +199,26 @@ def _with_keys(data: Path | None, config: Path | None, account: str | None, act:
     return with_database(data, config, run)
 
 
-def _terms(models: str | None, wires: str | None, networks: str | None, expires: str | None, limits: dict[str, Any]) -> dict[str, Any]:
+def _terms(
+    lists: dict[str, str | None], fallback: list[str] | None, expires: str | None, limits: dict[str, Any]
+) -> dict[str, Any]:  # fmt: skip
     """What is given, as the service takes it."""
     terms: dict[str, Any] = {"limits": limits} if limits else {}
-    for name, text in (("models", models), ("wires", wires), ("networks", networks)):
+    for name, text in lists.items():
         if text is not None:
             terms[name] = None if text == NONE else [part.strip() for part in text.split(",")]
+    if fallback:
+        terms["fallbacks"] = None if fallback == [NONE] else dict(map(_fallback, fallback))
     if expires is not None:
         terms["expires_at_ms"] = None if expires == NONE else moment_ms(expires)
     return terms
+
+
+def _fallback(text: str) -> tuple[str, list[str]]:
+    model, arrow, others = (part.strip() for part in text.partition("=>"))
+    if not arrow or not model:
+        raise typer.BadParameter(f"Write fallbacks as MODEL=>OTHER,OTHER: {text!r}.")
+    return model, [other.strip() for other in others.split(",")]
 
 
 def _limits(caps: dict[str, str | None], rates: dict[str, str | None], window: str | None) -> dict[str, Any]:

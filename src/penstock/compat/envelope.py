@@ -18,13 +18,13 @@ from starlette.formparsers import MultiPartException
 from penstock.accounts.api.asking import Who
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import NANO_PER_DOLLAR, parse_dollars, round_half_up
+from penstock.upstream.dialects.platform import error_type
 
 PREFIX = "/api/v1"
 """Below this, everything is answered in the envelope."""
 FIELDS_LIMIT = 100
 AMOUNT_LIMIT_NANO = 10**18
 BUCKETS_LIMIT = 10_000
-_ERROR_TYPES = {"insufficient_funds": "insufficient_balance_error", "forbidden": "no_permission_error", "internal_error": "internal_error"}
 
 
 class Envelope(BaseModel):
@@ -73,9 +73,9 @@ def ok(data: Any, message: str) -> JSONResponse:
 def refused(error: PenstockError) -> JSONResponse:
     """The answer to a call that is refused. What a key may not do is 401 here, as with one that is unknown."""
     status = 401 if error.code == "forbidden" else error.status
-    kind = _ERROR_TYPES.get(error.code, f"{error.code}_error")
     headers = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
-    return JSONResponse({"statusCode": status, "message": error.message, "errorType": kind, "data": None}, status, headers)
+    told = {"statusCode": status, "message": error.message, "errorType": error_type(error.code), "data": None}
+    return JSONResponse(told, status, headers)
 
 
 async def fields(request: Request) -> dict[str, Any]:

@@ -50,6 +50,15 @@ class LimitsGiven(BaseModel):
     concurrency: Limit = _LEFT_OUT
 
 
+Fallbacks = Annotated[
+    dict[str, list[str]],
+    Field(
+        description="By a model or a glob, the models that answer when none of its channels can.",
+        examples=[{"gpt-*": ["claude-sonnet-4-5"]}],
+    ),
+]
+
+
 class _Terms(BaseModel):
     kind: Annotated[
         Literal["key", "management"],
@@ -58,6 +67,7 @@ class _Terms(BaseModel):
     models: Annotated[list[str], Field(max_length=MODELS_LIMIT, description="Names with `*` and `?`; null: all.")] | None = _LEFT_OUT
     wires: Annotated[list[str], Field(max_length=100, description="Protocols; null: all.", examples=[["chat"]])] | None = _LEFT_OUT
     networks: Annotated[list[str], Field(max_length=NETWORKS_LIMIT, description="Addresses, as CIDR; null: all.")] | None = _LEFT_OUT
+    fallbacks: Fallbacks | None = _LEFT_OUT
     limits: LimitsGiven | None = _LEFT_OUT
     record: Annotated[StrictBool, Field(description="Record its requests and answers.")] = _LEFT_OUT
     expires_at: Moment = _LEFT_OUT
@@ -113,6 +123,7 @@ class KeyShown(BaseModel):
     models: list[str] | None
     wires: list[str] | None
     networks: list[str] | None
+    fallbacks: dict[str, list[str]] | None
     limits: LimitsShown
     record: bool
     created_at: str

@@ -55,6 +55,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     wires: frozenset[str] | None = None
     networks: tuple[str, ...] | None = None
     """Where requests may come from, as CIDR; None means anywhere."""
+    fallbacks: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    """By a glob of models, longest first: those to ask when none of a model's channels can answer."""
     record: bool = False
     expires_at_ms: int | None = None
     until_ms: int | None = None
@@ -69,6 +71,11 @@ class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def allows(self, model: str) -> bool:
         """Whether this model may be used."""
         return (self.models is None or matches(self.models, model)) and (self.tier_models is None or matches(self.tier_models, model))
+
+    def falls_back_to(self, model: str) -> tuple[str, ...]:
+        """The models to ask instead of one that cannot answer."""
+        found = next((others for glob, others in self.fallbacks or () if matches((glob,), model)), ())
+        return tuple(other for other in found if other != model)
 
 
 class Recent(Generic[T]):
@@ -253,6 +260,7 @@ def _verdict(key: Key, account: Account, standing: Standing, until_ms: int | Non
         tier_models=_tuple(tier.models) if account.prepaid else None,
         wires=None if key.wires is None else frozenset(key.wires),
         networks=_tuple(key.networks),
+        fallbacks=_fallbacks(key.fallbacks),
         record=key.record,
         expires_at_ms=min(ends_ms, default=None),
         until_ms=min(changes_ms, default=None),
@@ -276,6 +284,12 @@ def _wants(key: Key, account: Account, tier: Tier) -> tuple[Want, ...]:
         *purses.wants_of(account.id, account.id, limits),
         *purses.wants_of(key.id, account.id, read_limits(key.limits)),
     )
+
+
+def _fallbacks(given: dict[str, list[str]] | None) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
+    if not given:
+        return None
+    return tuple((glob, tuple(given[glob])) for glob in sorted(given, key=lambda glob: (-len(glob), glob)))
 
 
 def _tuple(globs: list[str] | None) -> tuple[str, ...] | None:

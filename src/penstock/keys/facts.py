@@ -23,6 +23,7 @@ def facts(key: Key, now_ms: int) -> dict[str, Any]:
         "models": key.models,
         "wires": key.wires,
         "networks": key.networks,
+        "fallbacks": key.fallbacks,
         "limits": msgspec.structs.asdict(read_limits(key.limits)),
         "record": key.record,
         "created_at": iso(key.created_at_ms),

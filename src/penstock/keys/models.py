@@ -38,6 +38,8 @@ class Key(Base):
     """Addresses it may be used from, as CIDR; None means all."""
     limits: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """See `kit.limits.Limits`; None means none."""
+    fallbacks: Mapped[dict[str, list[str]] | None] = mapped_column(JSON(none_as_null=True))
+    """By a glob of models, those that answer when none of a model's channels can; None means none."""
     record: Mapped[bool]
     created_at_ms: Mapped[int]
     expires_at_ms: Mapped[int | None]

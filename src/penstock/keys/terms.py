@@ -16,6 +16,7 @@ Kind = Literal["key", "team", "management"]
 NAME_LIMIT = 200
 MODELS_LIMIT = 1000
 NETWORKS_LIMIT = 100
+FALLBACKS_LIMIT, FALLBACK_MODELS_LIMIT = 100, 5
 ID_PREFIX = "key_"
 _LAST_MS = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
@@ -29,6 +30,8 @@ class Terms(TypedDict, total=False):
     """Names of wires."""
     networks: Sequence[str] | None
     """Addresses, or networks as CIDR."""
+    fallbacks: Mapping[str, Sequence[str]] | None
+    """By a glob of models, those that answer when none of a model's channels can."""
     limits: Mapping[str, Any] | None
     """By the names of `kit.limits.Limits`. Those that are left out stay as they are; None takes all of them away."""
     record: bool
@@ -98,4 +101,21 @@ def _networks(networks: Sequence[str]) -> list[str]:
         raise refusal(words, "networks") from None
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {"name": _name, "models": _models, "wires": _wires, "networks": _networks}
+def _fallbacks(fallbacks: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    if not 1 <= len(fallbacks) <= FALLBACKS_LIMIT:
+        raise refusal(f"Name 1 to {FALLBACKS_LIMIT} models or globs that have fallbacks, or leave them out.", "fallbacks")
+    named = [*fallbacks, *(model for others in fallbacks.values() for model in others)]
+    if not all(model.strip() and model.isprintable() and len(model) <= globs.NAME_LIMIT for model in named):
+        raise refusal("Names of models in fallbacks are printable, and not empty.", "fallbacks")
+    if not all(1 <= len(others) <= FALLBACK_MODELS_LIMIT for others in fallbacks.values()):
+        raise refusal(f"A model falls back to 1 to {FALLBACK_MODELS_LIMIT} others.", "fallbacks")
+    return {glob: list(dict.fromkeys(others)) for glob, others in fallbacks.items()}
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "name": _name,
+    "models": _models,
+    "wires": _wires,
+    "networks": _networks,
+    "fallbacks": _fallbacks,
+}

@@ -28,6 +28,10 @@ class Pulse:
         """Have `sweeper` called at every tick."""
         self._sweepers.append(sweeper)
 
+    def remove(self, sweeper: Callable[[], None]) -> None:
+        """No longer call `sweeper`, which may ask for that itself; harmless for one that was not added."""
+        self._sweepers = [each for each in self._sweepers if each != sweeper]
+
     def start(self) -> None:
         """Start ticking on the running loop."""
         self._timer = asyncio.get_running_loop().call_later(self.every_s, self._beat)

@@ -17,7 +17,7 @@ from penstock.kit.ids import new_id
 from penstock.kit.tasks import spawn
 from penstock.records.index import Index, Segment
 from penstock.records.record import Record
-from penstock.records.segments import Draft, segment_path
+from penstock.records.segments import SEGMENT_BYTES, Draft, segment_path
 
 EVERY_S = 1.0
 """A segment that is not full by then is written all the same."""
@@ -46,6 +46,7 @@ class Recorder:
         self._sealed: deque[Draft] = deque()
         """What is to be written; the first is being written."""
         self._sealed_bytes = 0
+        self._full = False
         self._taken = 0
         """Records in all drafts that were ever sealed."""
         self._done = 0
@@ -57,7 +58,7 @@ class Recorder:
     @property
     def depth(self) -> int:
         """Records that are not written yet."""
-        return self._taken + self._draft.count - self._done
+        return self._taken + len(self._draft.ids) - self._done
 
     @property
     def size_bytes(self) -> int:
@@ -66,19 +67,22 @@ class Recorder:
 
     def put(self, record: Record) -> None:
         """Have the record written. It is the recorder's from now on: it will be redacted in place."""
-        draft = self._draft
-        if self._sealed_bytes + draft.size_bytes >= self._limit_bytes:
+        if self._full:
             self.dropped += 1
             return
         try:
-            full = draft.add(record)
+            if self._draft.add(record):
+                self._weigh()
         except ValueError as failure:
             self.dropped += 1
             _log.warning("%s", failure)
-            return
-        if full:
+
+    def _weigh(self) -> None:
+        """After every group: is the segment full, is the queue?"""
+        if self._draft.raw_bytes >= SEGMENT_BYTES:
             self._seal()
             self._wake.set()
+        self._full = self.size_bytes >= self._limit_bytes
 
     async def start(self) -> None:
         """Begin to write."""
@@ -94,7 +98,7 @@ class Recorder:
         self._task.cancel()
         await asyncio.wait((self._task,))
         self._task = None
-        self._limit_bytes = -1
+        self._full = True
         if self.depth:
             _log.warning("%d records were dropped: they could not be written before the end", self.depth)
             self.dropped += self.depth
@@ -105,7 +109,7 @@ class Recorder:
 
     async def flush(self, timeout_s: float = 5) -> bool:
         """Wait until everything put before is written, or given up; False when that takes longer than `timeout_s`."""
-        target = self._taken + self._draft.count
+        target = self._taken + len(self._draft.ids)
         try:
             async with asyncio.timeout(timeout_s):
                 while self._task is not None and self._done < target:
@@ -117,7 +121,7 @@ class Recorder:
 
     def _seal(self) -> None:
         draft, self._draft = self._draft, Draft()
-        self._taken += draft.count
+        self._taken += len(draft.ids)
         self._sealed_bytes += draft.size_bytes
         self._sealed.append(draft)
 
@@ -127,25 +131,26 @@ class Recorder:
                 async with asyncio.timeout(EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
-            if self._draft.count:
+            if self._draft.ids:
                 self._seal()
             while self._sealed:
                 draft = self._sealed[0]
                 size_bytes = draft.size_bytes
                 written = await self._write(draft)
-                self.dropped += 0 if written else draft.count
-                self._done += draft.count
-                self._sealed_bytes -= size_bytes
                 self._sealed.popleft()
+                self._done += len(draft.ids)
+                self.dropped += 0 if written else len(draft.ids)
+                self._sealed_bytes -= size_bytes
+                self._full = self.size_bytes >= self._limit_bytes
                 self._progress.set()
                 self._progress = asyncio.Event()
 
     async def _write(self, draft: Draft) -> bool:
         """Write one segment; whether that was possible."""
-        ids, data = await asyncio.to_thread(draft.finish) if draft.is_large else draft.finish()
+        data = await asyncio.to_thread(draft.finish) if draft.is_large else draft.finish()
         now_ms = clock.now_ms()
         segment_id = new_id("seg", now_ms)
-        segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(data), ids)
+        segment = Segment(segment_id, now_ms, segment_path(segment_id, now_ms), len(data), draft.ids)
         for pause_s in (0.0, *RETRY_AFTER_S):
             await self._pause(pause_s)
             try:
@@ -157,7 +162,7 @@ class Recorder:
                 _log.warning("records cannot be written: %s", str(failure)[:300] or type(failure).__name__)
             else:
                 return True
-        _log.error("%d records were dropped: they could not be written", draft.count)
+        _log.error("%d records were dropped: they could not be written", len(draft.ids))
         return False
 
     async def _pause(self, pause_s: float) -> None:

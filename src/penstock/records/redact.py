@@ -46,16 +46,16 @@ class Shown(list[tuple[bytes, bytes]]):
 
 def redact(record: Record) -> None:
     """Take out, in place, every credential. The answer's body becomes one piece, so that none is overlooked between two."""
-    body = record.response_body
+    path, headers, body = record.path, record.response_headers, record.response_body
     if len(body) > 1:
         body = record.response_body = [b"".join(body)]
     if type(record.request_headers) is not Shown:
         record.request_headers = without_secrets(record.request_headers)
-    if not _harmless.issuperset(map(_name, record.response_headers)):
-        record.response_headers = without_secrets(record.response_headers)
-    if "?" in record.path:
-        record.path = without_parameters(record.path)
-    if may_hold_keys(b"\n".join((record.path.encode(), *map(_value, record.response_headers), record.request_body, *body))):
+    if not _harmless.issuperset(map(_name, headers)):
+        headers = record.response_headers = without_secrets(headers)
+    if "?" in path:
+        path = record.path = without_parameters(path)
+    if may_hold_keys(b"\n".join((path.encode(), *map(_value, headers), record.request_body, *body))):
         _redact_text(record)
 
 
@@ -66,9 +66,8 @@ def _redact_text(record: Record) -> None:
     record.response_body = [without_keys(part) for part in record.response_body]
 
 
-def may_hold_keys(data: bytes) -> bool:
-    """Whether something in the data looks like a key, or would if another letter stood before it; none is missed."""
-    return _ANY_KEY.within(data)
+may_hold_keys = _ANY_KEY.within
+"""Whether something in some data looks like a key, or would if another letter stood before it; none is missed."""
 
 
 def without_keys(data: bytes) -> bytes:

@@ -19,7 +19,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 """When a segment is full, by what its records take uncompressed: so much is expanded to read one of them."""
 GROUP_BYTES = 64 * 1024
 """So much is compressed at a time: little enough to be in the processor's cache still."""
-LARGE_BYTES = 512 * 1024
+LARGE_BYTES = 2 * 1024 * 1024
 """A group of more than that is compressed by a thread; it would keep the loop from its work for too long."""
 _LEVEL = 1
 _EXPANDED_LIMIT = 1 << 30
@@ -52,21 +52,25 @@ class Draft:
     """
 
     def __init__(self) -> None:
-        self.count = 0
-        self.size_bytes = 0
-        """What it holds in memory."""
-        self._ids = bytearray()
+        self.ids: list[str] = []
+        """Of its records, in order."""
+        self.raw_bytes = 0
+        """What its groups take uncompressed."""
         self._record = bytearray()
         self._group = bytearray(GROUP_BYTES)
-        """The group that is being gathered, up to `_end`."""
+        """The group that is being gathered, up to `_end`; `_begin` records are in the groups before it."""
+        self._begin = 0
         self._end = _HEAD
-        self._group_count = 0
-        self._groups_count = self._groups_bytes = 0
-        """The groups before it, and what they take uncompressed."""
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
         self._groups: list[bytes] = []
         """Compressed, until one is large; that and all that come after it are left to `finish`."""
         self._left: list[bytes] = []
+        self._kept_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory."""
+        return self._kept_bytes + self._end - _HEAD
 
     @property
     def is_large(self) -> bool:
@@ -74,52 +78,51 @@ class Draft:
         return bool(self._left)
 
     def add(self, record: Record) -> bool:
-        """Add a record; it is changed. Whether the segment is full now. Raises ValueError when it can't be encoded."""
+        """Add a record; it is changed. Whether that has closed a group. Raises ValueError when it can't be encoded."""
         encoded = self._record
         try:
             redact(record)
             _encode_into(record, encoded)
         except _UNENCODABLE as failure:
             raise ValueError(f"record {record.id} cannot be written: {failure}") from failure
-        self._ids += record.id.encode() + b"\n"
-        self.count += 1
-        size = len(encoded)
-        self.size_bytes += size
-        end = self._end + size
-        if end > GROUP_BYTES:
+        closes = self._end + len(encoded) > GROUP_BYTES
+        if closes:
             self._close_group()
-            end = _HEAD + size
-            if end > GROUP_BYTES:
-                self._compress(_array(1) + encoded)
-                return self._groups_bytes >= SEGMENT_BYTES
-        self._group[self._end : end] = encoded
-        self._end = end
-        self._group_count += 1
-        return self._groups_bytes >= SEGMENT_BYTES
+        self.ids.append(record.id)
+        begin = self._end
+        end = begin + len(encoded)
+        if end > GROUP_BYTES:
+            self._keep(_array(1) + encoded)
+            self._begin += 1
+        else:
+            self._group[begin:end] = encoded
+            self._end = end
+        return closes
 
     def _close_group(self) -> None:
-        if self._group_count:
-            self._group[:_HEAD] = _array(self._group_count)
+        count = len(self.ids) - self._begin
+        if count:
+            self._group[:_HEAD] = _array(count)
             with memoryview(self._group) as group:
-                self._compress(group[: self._end])
-            self._end, self._group_count = _HEAD, 0
+                self._keep(group[: self._end])
+            self._begin += count
+            self._end = _HEAD
 
-    def _compress(self, group: bytes | memoryview) -> None:
+    def _keep(self, group: bytes | memoryview) -> None:
         size = len(group)
-        self._groups_count += 1
-        self._groups_bytes += size
+        self.raw_bytes += size
         if self._left or size > LARGE_BYTES:
             self._left.append(bytes(group))
         else:
             self._groups.append(self._compressor.compress(group))
-            self.size_bytes += len(self._groups[-1]) - size
+            size = len(self._groups[-1])
+        self._kept_bytes += size
 
-    def finish(self) -> tuple[list[str], bytes]:
-        """The ids of the records, in order, and the segment: an array of groups, each an array of records and a frame of its own."""
+    def finish(self) -> bytes:
+        """The segment: an array of groups, each an array of records and a frame of its own."""
         self._close_group()
-        head = self._compressor.compress(_array(self._groups_count))
-        data = b"".join((head, *self._groups, *map(self._compressor.compress, self._left)))
-        return self._ids.decode().split(), data
+        head = self._compressor.compress(_array(len(self._groups) + len(self._left)))
+        return b"".join((head, *self._groups, *map(self._compressor.compress, self._left)))
 
 
 def _array(length: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -48,11 +47,13 @@ async def read_upload(exchange: Exchange, plane: Plane, record_limit: int, *, wh
     plain_form = is_multipart(kind) and not exchange.sifted.content_encoding
     if wire.name == "passthrough" and (exchange.target.path.startswith(MODELLESS) or not (plain_form or is_json(kind))):
         return Ask(input_size=exchange.sifted.length or 0)
+    if wire.forms_as_json and (is_multipart(kind) or is_urlencoded(kind)):
+        return _respelled(exchange, _expanded(exchange, await upload.whole(), plane))
     if plain_form and wire.accepts_forms:
-        return await _find_fields(exchange, upload, plane, whole=whole)
+        return await _find_fields(exchange, upload, whole=whole)
     body = _expanded(exchange, await upload.whole(), plane)
     if wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)):
-        return _held_form(exchange, upload, body, plane)
+        return _held_form(exchange, body)
     exchange.upload = None
     exchange.body = body
     return _peek(exchange, body)
@@ -60,31 +61,39 @@ async def read_upload(exchange: Exchange, plane: Plane, record_limit: int, *, wh
 
 def _peek(exchange: Exchange, body: bytes) -> Ask:
     # Whatever its content-type: a provider may not look at that either, and nothing passes unread.
-    return session_ask(exchange) if exchange.wire.name == "realtime" else exchange.wire.peek(body)
+    wire = exchange.wire
+    if wire.addressed:
+        return wire.peek_at(exchange.target.path, exchange.target.query, body)
+    return session_ask(exchange) if wire.name == "realtime" else wire.peek(body)
 
 
-def _held_form(exchange: Exchange, upload: Upload, body: bytes, plane: Plane) -> Ask:
+def _respelled(exchange: Exchange, body: bytes) -> Ask:
+    """A form, where that is only another spelling of JSON: from here on it is that."""
+    sifted = exchange.sifted
+    kind = sifted.content_type
+    values = _part_values(body, kind) if is_multipart(kind) else urlencoded_fields(body)
+    forward = sifted.forward.replace(b"content-type: %b\r\n" % kind, b"content-type: application/json\r\n")
+    exchange.sifted = msgspec.structs.replace(sifted, forward=forward, content_type=b"application/json", content_encoding=b"")
+    exchange.upload, exchange.body = None, exchange.wire.from_form(values)
+    return _peek(exchange, exchange.body)
+
+
+def _part_values(body: bytes, kind: bytes) -> dict[str, str]:
+    return {name: field.value for name, field in multipart_fields(body, kind).items()}
+
+
+def _held_form(exchange: Exchange, body: bytes) -> Ask:
     """A form that had to be held whole: url-encoded, or compressed."""
     kind = exchange.sifted.content_type
-    multipart = is_multipart(kind)
-    fields = multipart_fields(body, kind) if multipart else {}
-    values = {name: field.value for name, field in fields.items()} if multipart else urlencoded_fields(body)
-    ask = exchange.wire.peek_form(values, len(body))
-    new = plane.rewrites.get(ask.model) if ask.model is not None else None
-    if new is None:
-        exchange.upload, exchange.body = None, body
-        return ask
-    if multipart:
-        body = fields["model"].replaced(body, new)
-    else:
-        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-        body = urlencode([(name, new if name == "model" else value) for name, value in pairs]).encode()
-    exchange.sifted = msgspec.structs.replace(exchange.sifted, content_encoding=b"")
-    upload.replace(body)
-    return ask
+    exchange.upload, exchange.body = None, body
+    if not is_multipart(kind):
+        return exchange.wire.peek_form(urlencoded_fields(body), len(body))
+    fields = multipart_fields(body, kind)
+    exchange.naming = fields.get("model")
+    return exchange.wire.peek_form({name: field.value for name, field in fields.items()}, len(body))
 
 
-async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane, *, whole: bool) -> Ask:
+async def _find_fields(exchange: Exchange, upload: Upload, *, whole: bool) -> Ask:
     """Wait for as much of a form as holds its `model`; files that come before it are held, up to the body limit."""
     wanted = FIRST_LOOK
     kind = exchange.sifted.content_type
@@ -95,11 +104,8 @@ async def _find_fields(exchange: Exchange, upload: Upload, plane: Plane, *, whol
             break
         wanted = max(wanted, len(prefix)) * 2
     size = exchange.sifted.length or upload.size
-    ask = exchange.wire.peek_form({name: field.value for name, field in fields.items()}, size)
-    new = plane.rewrites.get(ask.model) if ask.model is not None else None
-    if new is not None:
-        upload.replace(fields["model"].replaced(prefix, new))
-    return ask
+    upload.naming = fields.get("model")
+    return exchange.wire.peek_form({name: field.value for name, field in fields.items()}, size)
 
 
 def _expanded(exchange: Exchange, body: bytes, plane: Plane) -> bytes:

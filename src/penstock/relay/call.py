@@ -1,43 +1,67 @@
-"""Call: the request to the provider, and the retries, which end at the first byte of an answer."""
+"""Call: the request to the provider, and the retries on other lanes, which end at the first byte of an answer."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from penstock.kit.errors import PenstockError
 from penstock.kit.tasks import spawn
 from penstock.kit.walker import Signal
+from penstock.relay.bridged import Told, Translated
+from penstock.relay.errands import run_errand
 from penstock.relay.events import Events
 from penstock.relay.exchange import Exchange
+from penstock.relay.faults import failure_of
 from penstock.relay.guard import Guard
-from penstock.relay.headers import without_key
+from penstock.relay.request import cross, request_on, request_over
 from penstock.relay.splice import Plain, Splice, refusal
-from penstock.relay.tunnel import Tunnel, upgrade_lines
+from penstock.relay.tunnel import Tunnel
 from penstock.upstream.client.connection import Connection, UpstreamError
+from penstock.upstream.faults import Fault, fault_of
 
 if TYPE_CHECKING:
     from penstock.relay.plane import Plane
     from penstock.relay.route import Route
+    from penstock.upstream.bridges.bridge import Crossing
     from penstock.upstream.channel import Channel
     from penstock.upstream.client.head import Head
+    from penstock.upstream.lanes import Lane
     from penstock.upstream.wires.wire import Ask
-
-RETRIED = frozenset((408, 409, 429, 500, 502, 503, 504, 529))
 
 
 class Answer:
-    """What came of a call. `head` is None when the exchange was interrupted after the request had been written."""
+    """What came of a call. `head` is None when the exchange was interrupted after the request had been written.
 
-    __slots__ = ("attempts", "channel", "connection", "head", "head_ns", "sent_ns", "splice")
+    `crossing` is there when the answer comes over a bridge. `tried` says which lanes have failed before, and why.
+    """
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    __slots__ = ("attempts", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "splice", "tried")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.channel: Channel = lane.channel
         self.connection: Connection | None = None
+        self.crossing: Crossing | None = None
         self.head: Head | None = None
         self.splice: Splice | None = None
         self.attempts = 0
         self.sent_ns = self.head_ns = 0
+        self.tried: tuple[str, ...] = ()
+
+    def begin(self, lane: Lane) -> None:
+        """A lane is tried."""
+        self.lane, self.channel = lane, lane.channel
+        self.connection = self.crossing = self.head = None
+        self.attempts += 1
+
+    def failed(self, fault: Fault | None) -> None:
+        """The lane that is tried has failed, and another one may be."""
+        self.tried = (*self.tried, f"{self.channel.name}: {fault.reason if fault is not None else 'busy'}")
+        if fault is not None and not self.channel.transparent:
+            self.channel.breakers.failed(self.lane.served, fault, time.time())
 
     def give_up(self) -> None:
         """Hang up on the provider: nobody wants the rest."""
@@ -45,60 +69,85 @@ class Answer:
             self.connection.abort()
 
 
-async def call(route: Route, ask: Ask, exchange: Exchange, plane: Plane, answer: Answer) -> None:
-    """Ask the channels of the route in turn until one answers, into `answer`. Raises PenstockError 502, 503 or 504 when none did.
+async def call(
+    route: Route, ask: Ask, exchange: Exchange, plane: Plane, answer: Answer, record_limit: int
+) -> None:  # fmt: skip
+    """Ask the lanes of the route in turn until one answers, into `answer`. Raises PenstockError 400, 502, 503 or 504 when none did.
 
-    The next channel is asked when nothing could be written to one, or when it answered with a status that says so; a request
+    The next lane is asked when nothing could be written to one, or when it answered with a status that says so; a request
     that was written and not answered is not sent again. A body that streams through is sent once, since it is not kept.
     """
-    upload = exchange.upload
-    body = exchange.wire.prepare(exchange.body, ask, route.served) if exchange.body else b""
-    channels = route.channels if len(route.channels) <= plane.attempts else route.channels[: plane.attempts]
-    error: UpstreamError | None = None
-    for channel in channels:
-        answer.channel = channel
-        answer.attempts += 1
+    lanes = route.lanes
+    error: PenstockError | None = None
+    for index, lane in enumerate(lanes):
+        answer.begin(lane)
+        if lane.bridge is not None or lane.errand is not None:
+            if exchange.upload is not None:
+                exchange.body, exchange.upload = await exchange.upload.whole(), None
+            try:
+                if lane.errand is not None:
+                    await run_errand(lane, exchange, answer, record_limit)
+                    return
+                answer.crossing = cross(lane, exchange)
+            except PenstockError as refused:  # it cannot be said there; another lane may know how
+                error = error or refused
+                if answer.sent_ns and refused.code != "upstream_refused":
+                    break  # it may have been done in part
+                continue
         try:
-            answer.connection = connection = channel.pool.take() or await _connect(channel)
+            answer.connection = lane.channel.pool.take() or await _connect(lane.channel)
         except UpstreamError as failure:
-            error = failure
+            error = refusal(failure)
+            answer.failed(fault_of(failure, connecting=True))
             continue
-        answer.sent_ns = perf_counter_ns()
-        answer.head = None
-        head = connection.ask(_request(channel, body, exchange), to_head=exchange.target.method == b"HEAD")
-        if upload is not None:
-            upload.forward(connection)
-        try:
-            answer.head = await head
-        except UpstreamError as failure:
-            answer.head = await _ask_again(failure, channel, body, exchange, answer)
-        answer.head_ns = perf_counter_ns()
-        if upload is not None:
-            if answer.head.status >= 400:
-                upload.stop()
-        elif answer.head.status in RETRIED and answer.attempts < len(channels) and _in_time(exchange, plane):
-            answer.give_up()
-            continue
-        return
-    raise refusal(error)
+        failed = failure_of(await _ask(ask, exchange, answer), exchange)
+        if failed is None or (failed.error is None and not _may_go_on(index, route, exchange, plane)):
+            exchange.notes = answer.crossing.dropped if answer.crossing is not None else b""
+            return
+        answer.failed(failed.fault)
+        answer.give_up()
+        error = failed.error
+        if not _may_go_on(index, route, exchange, plane):
+            break
+    raise error or refusal(None)
 
 
-async def _ask_again(failure: UpstreamError, channel: Channel, body: bytes, exchange: Exchange, answer: Answer) -> Head:
-    """After a failure: once more on a fresh connection, if a kept one was closed in the instant it was used. Raises PenstockError.
-
-    The provider has then not read the request: see docs/decisions/upstream-client.md.
-    """
-    if not failure.reused or exchange.upload is not None:
-        raise refusal(failure) from None
+async def _ask(ask: Ask, exchange: Exchange, answer: Answer) -> Head:
+    """Write the request and wait for the head of the answer. Raises PenstockError when none comes."""
+    lane, crossing, connection, upload = answer.lane, answer.crossing, answer.connection, exchange.upload
+    assert connection is not None  # noqa: S101  the caller has made it
+    request = request_on(lane, ask, exchange) if crossing is None else request_over(crossing, lane, exchange)
+    to_head = exchange.target.method == b"HEAD"
+    if lane.channel.breakers.troubled:
+        lane.channel.breakers.enter(lane.served, time.time())
+    answer.sent_ns = perf_counter_ns()
+    waiting = connection.ask(request, to_head=to_head)
+    if upload is not None:
+        upload.forward(connection)
     try:
-        answer.connection = connection = await _connect(channel)
-        head: Head = await connection.ask(_request(channel, body, exchange), to_head=exchange.target.method == b"HEAD")
-    except UpstreamError as again:
-        raise refusal(again) from None
+        head: Head = await waiting
+    except UpstreamError as failure:
+        # Once more on a fresh connection, if a kept one was closed in the instant it was used: the provider has then not read the
+        # request (docs/decisions/upstream-client.md).
+        if not failure.reused or upload is not None:
+            answer.failed(fault_of(failure, connecting=False))
+            raise refusal(failure) from None
+        try:
+            answer.connection = await _connect(lane.channel)
+            head = await answer.connection.ask(request, to_head=to_head)
+        except UpstreamError as again:
+            answer.failed(fault_of(again, connecting=False))
+            raise refusal(again) from None
+    answer.head = head
+    answer.head_ns = perf_counter_ns()
+    if upload is not None and head.status >= 400:
+        upload.stop()
     return head
 
 
-def _in_time(exchange: Exchange, plane: Plane) -> bool:
+def _may_go_on(index: int, route: Route, exchange: Exchange, plane: Plane) -> bool:
+    if exchange.upload is not None or index + 1 == len(route.lanes):
+        return False
     return perf_counter_ns() < exchange.began_ns + int(plane.settings.retry_within_s * 1e9)
 
 
@@ -120,29 +169,11 @@ def _unwanted(task: asyncio.Task[Connection]) -> None:
         connection.pool.give_back(connection)
 
 
-def _request(channel: Channel, body: bytes, exchange: Exchange) -> bytes:
-    target, sifted, upload = exchange.target, exchange.sifted, exchange.upload
-    headers = sifted.forward
-    query = target.query
-    if channel.transparent:
-        headers += sifted.own_credentials
-    elif query:
-        query = without_key(query)
-    if upload is not None:
-        if sifted.content_encoding:
-            headers += b"content-encoding: %b\r\n" % sifted.content_encoding
-        framing = b"transfer-encoding: chunked\r\n" if sifted.length is None else b"content-length: %d\r\n" % (sifted.length + upload.grown)
-        return channel.request(target.method, target.path, query, headers + framing) + b"\r\n"
-    if exchange.upgrade and exchange.wire.name == "realtime":
-        headers += upgrade_lines(exchange, own_key=channel.transparent)
-    if body or target.method in (b"POST", b"PUT", b"PATCH"):
-        return b"%bcontent-length: %d\r\n\r\n%b" % (channel.request(target.method, target.path, query, headers), len(body), body)
-    return channel.request(target.method, target.path, query, headers) + b"\r\n"
-
-
 def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int, guard: Guard | None = None) -> Signal:
     """Let the answer's bytes flow to the client; what it gives happens, with an outcome, when they have. A stream is watched by `guard`."""
-    head, connection = answer.head, answer.connection
+    if answer.splice is not None:  # an errand has brought the whole of it
+        return answer.splice.ended
+    head, connection, crossing = answer.head, answer.connection, answer.crossing
     assert head is not None  # noqa: S101  the call has ended well
     assert connection is not None  # noqa: S101
     if head.status == 101:
@@ -153,10 +184,16 @@ def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int, guar
         exchange.walker = None
         return tunnel.ended
     receiver: Events | Plain
-    if head.content_type.startswith(b"text/event-stream") and head.status < 400 and head.framing is not None and not head.content_encoding:
-        receiver = Events(exchange, ask, head, connection, record_limit, guard)
-    else:
+    streams = head.content_type.startswith(b"text/event-stream") and head.status < 400 and head.framing is not None
+    if streams and not head.content_encoding:
+        if crossing is None:
+            receiver = Events(exchange, ask, head, connection, record_limit, guard)
+        else:
+            receiver = Told(exchange, ask, head, connection, record_limit, guard, crossing)
+    elif crossing is None:
         receiver = Plain(exchange, ask, head, connection, record_limit)
+    else:
+        receiver = Translated(exchange, crossing, head, connection, record_limit)
     answer.splice = receiver
     connection.deliver(receiver)
     return receiver.ended

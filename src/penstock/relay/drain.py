@@ -79,7 +79,7 @@ async def drained(why: Interruption, exchange: Exchange, funds: Funds, record_li
         return False
     answer = running.answer
     connection = answer.connection
-    if answer.channel.on_disconnect != "drain" or connection is None or (exchange.upload is not None and not exchange.upload.done):
+    if answer.channel.terms.on_disconnect != "drain" or connection is None or (exchange.upload is not None and not exchange.upload.done):
         return False
     drain = Drain(exchange, plane)
     plane.drains.add(drain)

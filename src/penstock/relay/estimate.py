@@ -20,7 +20,7 @@ from penstock.relay.forms import is_multipart, is_urlencoded
 from penstock.relay.outcome import COMPLETE
 from penstock.relay.paths import Target, find_target
 from penstock.relay.permit import permit
-from penstock.relay.route import Route, choose, estimate
+from penstock.relay.route import Route, choose, estimate, price_of
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -73,15 +73,15 @@ _COST = (
 
 def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any]:
     """The channel that would be asked first, and what the hold would be, line by line."""
-    channel = route.channels[0]
-    price = route.price(channel, caller, plane)
-    nano, tokens = estimate(price, ask, route, plane)
-    cap = ask.output_cap if ask.output_cap is not None else plane.catalog.output_cap(channel.provider.name, route.served or "")
+    lane = route.lanes[0]
+    price = price_of(lane, caller, plane)
+    nano, tokens = estimate(price, ask, route, caller, plane)
+    cap = ask.output_cap if ask.output_cap is not None else plane.catalog.output_cap(lane.channel.provider.price_name, lane.served or "")
     usage = Usage(input_tokens=tokens - cap, output_tokens=cap, calls=0)
     return {
-        "served_model": route.served,
-        "provider": channel.provider.name,
-        "channel": channel.name,
+        "served_model": lane.served,
+        "provider": lane.channel.provider.price_name,
+        "channel": lane.channel.name,
         "price_version": price.version if price is not None else None,
         "multiplier_micro": price.multiplier_micro if price is not None else caller.multiplier_micro,
         "input_tokens_estimated": tokens - cap,
@@ -94,7 +94,7 @@ def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any
 async def _cover(route: Route, caller: Caller, ask: Ask, plane: Plane) -> None:
     """Raise what the walk would raise for want of funds. What this takes on lease for that is not held, and goes back when idle."""
     funds = funds_of(caller, plane)
-    nano, tokens = estimate(route.price(route.channels[0], caller, plane), ask, route, plane)
+    nano, tokens = estimate(price_of(route.lanes[0], caller, plane), ask, route, caller, plane)
     if funds.counted and not funds.covers(nano, tokens, perf_counter_ns()):
         await plane.treasury.reserve(funds, nano, tokens)
 

@@ -125,12 +125,7 @@ class Events:
             return
         if self.tape is not None:
             self.tape.add(data)
-        if self._waiting is not None:
-            self._waiting.append(data)
-        elif self._held is not None:
-            self._hold(data)
-        else:
-            self._take(data)
+        self._read_on(data)
 
     def end(self) -> None:
         """The stream is whole."""
@@ -150,6 +145,14 @@ class Events:
             self.ended.set(UPSTREAM_TIMEOUT if error.kind == "timeout" else UPSTREAM_DIED)
 
     # reading
+
+    def _read_on(self, data: bytes) -> None:
+        if self._waiting is not None:
+            self._waiting.append(data)
+        elif self._held is not None:
+            self._hold(data)
+        else:
+            self._take(data)
 
     def _take(self, data: bytes) -> None:
         if self._long:
@@ -341,6 +344,10 @@ class Events:
         if self._long_head and self._held:
             self._meter.event(self._long_head + b"".join(self._held)[-TAIL_LIMIT:])
         return self._seen()
+
+    def beginning(self, limit_bytes: int) -> bytes:
+        """Nothing: a stream is no error."""
+        return b""
 
     def so_far(self) -> Usage:
         """An estimate while the stream runs."""

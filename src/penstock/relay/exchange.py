@@ -17,6 +17,7 @@ from penstock.upstream.wires.wire import Dialect, Wire
 if TYPE_CHECKING:
     from penstock.kit.walker import Walker
     from penstock.relay.edge import Edge
+    from penstock.relay.forms import Field
     from penstock.relay.paths import Target
     from penstock.relay.running import Running
     from penstock.relay.upload import Upload
@@ -34,7 +35,8 @@ EXPOSED = (
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
     b"x-ratelimit-reset-tokens, anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, "
     b"anthropic-ratelimit-requests-reset, anthropic-ratelimit-tokens-limit, anthropic-ratelimit-tokens-remaining, "
-    b"anthropic-ratelimit-tokens-reset, openai-processing-ms, x-penstock-cost, x-penstock-channel, x-penstock-overhead-ms"
+    b"anthropic-ratelimit-tokens-reset, openai-processing-ms, x-penstock-cost, x-penstock-channel, "
+    b"x-penstock-overhead-ms, x-penstock-dropped"
 )
 CORS_LINES = b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
 
@@ -68,8 +70,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "receiver", "running",
-        "sifted", "started", "status", "target", "upgrade", "upload", "walker", "wire",
+        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "naming", "notes",
+        "receiver", "running", "sifted", "started", "status", "target", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
@@ -81,10 +83,14 @@ class Exchange:
         self.headers = headers
         self.sifted = sifted
         self.body: bytes | None = None
+        self.naming: Field | None = None
+        """Where a form that is held names its model."""
         self.upload: Upload | None = None
         self.walker: Walker | None = None
         self.limits: list[bytes] | None = None
         """Header lines about the caller's limits per minute, where it has any."""
+        self.notes = b""
+        """Header lines about how it was answered."""
         self.running: Running | None = None
         """While it is held for: what it is held with."""
         self.receiver: Any = None
@@ -110,7 +116,7 @@ class Exchange:
         self.started = True
         if self.limits is not None:
             lines = without_limits(lines) + self.limits
-        extra = CORS_LINES if self.sifted.origin is not None else b""
+        extra = CORS_LINES + self.notes if self.sifted.origin is not None else self.notes
         if self.close:
             extra += b"connection: close\r\n"
         return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (

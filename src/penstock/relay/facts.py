@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from penstock.keys.door import Caller
     from penstock.relay.call import Answer
     from penstock.relay.exchange import Exchange
-    from penstock.relay.route import Route
     from penstock.upstream.usage import Usage
 
 _RARE = (
@@ -30,29 +29,30 @@ CLIENT_CLOSED = 499
 
 
 def billable(answer: Answer, exchange: Exchange) -> bool:
-    """Something may have been consumed: a POST (or a session) that the provider has had whole and has not refused."""
+    """Something may have been consumed: a POST (or a session, or a call of a wire with other methods) that was not refused."""
+    asks = exchange.target.method == b"POST" or exchange.wire.name != "passthrough"
     if answer.head is None:
-        return exchange.target.method == b"POST" and (exchange.upload is None or exchange.upload.done)
-    return answer.head.status == 101 or (exchange.target.method == b"POST" and answer.head.status < 400)
+        return asks and exchange.wire.name != "realtime" and (exchange.upload is None or exchange.upload.done)
+    return answer.head.status == 101 or (asks and answer.head.status < 400)
 
 
 def make_charge(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed over once
-    exchange: Exchange, caller: Caller, route: Route, answer: Answer, outcome: str, usage: Usage, estimated: bool, cost_nano: int,
-    price: Price | None, free_nano: int, draws: Draws,
+    exchange: Exchange, caller: Caller, answer: Answer, outcome: str, usage: Usage, estimated: bool, cost_nano: int, price: Price | None,
+    free_nano: int, draws: Draws,
 ) -> Charge:  # fmt: skip
     """The charge. Given by position, which is four times faster than by name: the order is that of the columns."""
     now_ns = perf_counter_ns()
-    began_ns = exchange.began_ns
+    began_ns, lane = exchange.began_ns, answer.lane
     return Charge(
         exchange.id,
         time.time_ns() // 1_000_000,
         caller.account_id,
         caller.key_id,
         exchange.wire.name,
-        answer.channel.provider.name,
-        answer.channel.name,
-        route.model or "",
-        route.served or "",
+        lane.channel.provider.price_name,
+        lane.channel.name,
+        lane.model or "",
+        lane.served or "",
         exchange.status or _status(answer, outcome),
         outcome,
         exchange.started,
@@ -101,8 +101,8 @@ def extra_usage(usage: Usage) -> str | None:
     return json.dumps({name: getattr(usage, name) for name in _RARE if getattr(usage, name)} | calls)
 
 
-def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed over once
-    exchange: Exchange, caller: Caller, route: Route, answer: Answer, outcome: str, streams: bool, limit: int
+def make_record(
+    exchange: Exchange, caller: Caller, answer: Answer, outcome: str, streams: bool, limit: int
 ) -> Record:
     """The record; bodies up to `limit` bytes. Secrets are taken out when it is written, off the hot path."""
     target, head = exchange.target, answer.head
@@ -115,8 +115,8 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         target.method.decode("ascii"),
         target.path + ("?" + target.query.decode("ascii") if target.query else ""),
         exchange.wire.name,
-        route.model,
-        route.served,
+        answer.lane.model,
+        answer.lane.served,
         exchange.headers,
         b"".join(sent.pieces) if sent is not None else body[:limit],
         head.status if head is not None else None,

@@ -19,6 +19,7 @@ from penstock.catalog.door import Price
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import MAX_NANO
 from penstock.kit.tasks import spawn
+from penstock.relay.route import price_of
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ class Guard:
 
 def guard_of(running: Running, funds: Funds, plane: Plane) -> Guard | None:
     """The guard of a stream that a channel has begun to answer; None where there is nothing to be guarded: no price, no balance, no cap."""
-    price, channel = running.price, running.answer.channel
-    if channel is not running.route.channels[0]:
-        price = running.route.price(channel, running.caller, plane)
+    price, lane = running.price, running.answer.lane
+    if lane is not running.route.lanes[0]:
+        price = price_of(lane, running.caller, plane)
     if not running.ask.stream or price is None or price.free or not funds.counted:
         return None
     return Guard(price, running.hold, running.ask.output_cap, partial(plane.treasury.replenish, funds))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
-from penstock.upstream.wires import WIRES, wire_for
+from penstock.upstream.wires import WIRES, platform_wire, wire_for
 from penstock.upstream.wires.wire import Wire
 
 ROOTS = frozenset(
@@ -18,7 +18,14 @@ ROOTS = frozenset(
     )
 )  # fmt: skip
 """First segments that mean the API although `/v1` was forgotten."""
-_VERSION = re.compile(r"v\d+")
+_VERSION = re.compile(r"v\d+(?:alpha|beta)?")
+_VERSIONS = frozenset(("v1", "v1beta", "v1alpha"))
+"""Of two of them in a row only the last one is meant: the first came with the base URL, the other from an SDK."""
+_BETAS = _VERSIONS - {"v1"}
+"""Of Google's. What no wire claims there is the control plane's."""
+_PLATFORM = ["api", "v1"]
+"""The platform's own paths: some are wires, the others the control plane's."""
+_SAFE = "/:@!$&'()*+,;=~"
 _ABSOLUTE = re.compile(rb"^https?://[^/?#]*", re.IGNORECASE)
 _BAD = re.compile(rb"[^\x21-\x7e]|\\")
 _OUTSIDE = re.compile(rb"(?:^|[/\\])\.{1,2}(?:[/\\;]|$)|[\x00-\x1f\x7f]")
@@ -59,14 +66,19 @@ def _read(method: bytes, url: bytes) -> Target:
         return Target(method, "", b"", None, refused=True)
     names = _names(raw.decode("ascii"))
     path = "/" + "/".join(names)
+    if names[:2] == _PLATFORM:
+        return Target(method, path, query, platform_wire(method.decode("ascii"), path))
     if not names or not _VERSION.fullmatch(names[0]) or names[1:2] == ["dashboard"]:  # the old billing URLs: compat/dashboard.py
         return Target(method, path, query, None)
     wire = _wire(method, path)
-    if decoded is not raw and wire is _OTHER:
+    if decoded is not raw and (wire is _OTHER or wire.addressed):
         # A provider decodes before it looks at the path, so what is metered is what it will see.
         plain = "/" + "/".join(_names(decoded.decode("utf-8", "replace")))
-        if _wire(method, plain) is not _OTHER:
-            path, wire = plain, _wire(method, plain)
+        meant = _wire(method, plain)
+        if meant is not _OTHER:
+            path, wire = quote(plain, safe=_SAFE), meant
+    if wire is _OTHER and names[0] in _BETAS:
+        return Target(method, path, query, None)
     return Target(method, path, query, wire)
 
 
@@ -75,7 +87,7 @@ def _names(path: str) -> list[str]:
     names = [name for name in path.split("/") if name]
     if names and names[0] in ROOTS:
         names.insert(0, "v1")
-    while len(names) > 1 and names[0] == "v1" and names[1] == "v1":
+    while len(names) > 1 and names[0] in _VERSIONS and names[1] in _VERSIONS:
         del names[0]
     return names
 

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from penstock.relay.plane import Plane
 
 
-def permit(caller: Caller, exchange: Exchange, plane: Plane) -> None:
-    """Check the wires and networks that the key was made for. Raises PenstockError 403 `wire_not_allowed`, `address_not_allowed`."""
-    if caller.wires is not None:
+def permit(caller: Caller, exchange: Exchange, plane: Plane, *, wire: bool = True) -> None:
+    """Check the networks that the key was made for, and the wires unless `wire` is false.
+
+    Raises PenstockError 403 `wire_not_allowed`, `address_not_allowed`.
+    """
+    if wire and caller.wires is not None:
         check_wire(caller.wires, exchange.wire.name)
     if caller.networks is not None:
         client = exchange.edge.client

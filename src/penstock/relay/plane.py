@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.billing.door import Books, Holds, Treasury
 from penstock.catalog.door import Catalog
+from penstock.channels.door import ChannelDoor
 from penstock.keys.door import KeyRing
 from penstock.kit.pulse import Pulse
 from penstock.records.door import Recorder
+from penstock.relay.lists import Lists
 from penstock.relay.metrics import Metrics
-from penstock.relay.route import Route
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
+from penstock.upstream.lanes import Lanes
 
 if TYPE_CHECKING:
     from penstock.relay.drain import Drain
@@ -52,6 +54,8 @@ class Plane:
     pulse: Pulse
     limits: TickLimits
     channels: tuple[Channel, ...]
+    door: ChannelDoor
+    """What knows of every model that the channels serve by name."""
     keys: KeyRing | None
     catalog: Catalog
     books: Books
@@ -61,8 +65,8 @@ class Plane:
     treasury: Treasury
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
-    routes: dict[tuple[str, str], Route] = field(default_factory=dict)
-    """Routes that were found already, by wire and model. Whoever changes `channels` empties it."""
+    routes: dict[tuple[str, str], Lanes] = field(default_factory=dict)
+    """Lanes that were found already, by wire and model. Whoever changes `channels` empties it."""
     stopping: bool = False
     record_limit: int = 0
     """Bytes of each body that are recorded, where an exchange is."""
@@ -74,6 +78,7 @@ class Plane:
     """The clients' connections, as uvicorn keeps them."""
     balance: Callable[[str], Coroutine[Any, Any, int]] | None = None
     """What an account has, paid and free, in nano-dollars, as the database says."""
+    lists: Lists = field(default_factory=Lists)
     drains: set[Drain] = field(default_factory=set)
     """Answers that are read on although their clients have left."""
 

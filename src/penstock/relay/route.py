@@ -1,7 +1,9 @@
-"""Route: from the model that was asked for to the channels that can answer, in the order in which they are tried."""
+"""Route: from the model that was asked for to the lanes that can answer, in the order in which they are tried."""
 
 from __future__ import annotations
 
+import time
+from math import ceil
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +12,11 @@ from penstock.catalog.door import Price
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
 from penstock.relay.exchange import Exchange
+from penstock.upstream.bridges import BRIDGES
 from penstock.upstream.channel import Channel
+from penstock.upstream.errands import ERRANDS
+from penstock.upstream.lanes import Lane, Lanes
+from penstock.upstream.sticky import stickiness
 from penstock.upstream.wires.wire import Ask
 
 if TYPE_CHECKING:
@@ -18,39 +24,29 @@ if TYPE_CHECKING:
 
 ROUTES_KEPT = 4096
 BYTES_PER_TOKEN = 4
-FREE_WIRES = frozenset(("count_tokens", "moderations"))
+FREE_WIRES = frozenset(("count_tokens", "gemini_count", "moderations"))
 """Providers answer these for nothing."""
+SURE, LIKELY, PERHAPS = range(3)
+"""A channel that names the model or whose provider has said that it has it; one whose provider has a price for it; any that takes all."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The ordered channels for one ask. `served` is the model's name as the provider knows it."""
+    """The ordered lanes for one ask, and the model that was asked for."""
 
-    channels: list[Channel]
+    lanes: list[Lane]
     model: str | None
-    served: str | None
 
-    def price(self, channel: Channel, caller: Caller, plane: Plane) -> Price | None:
-        """What the model costs this caller on one of the channels now; None if it has no price."""
-        if self.served is None or self.model is None:
-            return None
-        return plane.catalog.price(channel.provider.name, self.served, self.model, caller.multiplier_micro)
 
-    def payable(self, caller: Caller, plane: Plane) -> Route:
-        """The route without the channels on which the model has no price: to those who pay, nothing is silently free.
-
-        Raises PenstockError 402 `model_not_priced` when none is left.
-        """
-        channels = [channel for channel in self.channels if self.price(channel, caller, plane) is not None]
-        if not channels:
-            raise PenstockError(
-                "model_not_priced", f"The model {self.model!r} has no price here. Ask the operator to set one.", param="model"
-            )
-        return self if len(channels) == len(self.channels) else Route(channels, self.model, self.served)
+def price_of(lane: Lane, caller: Caller, plane: Plane) -> Price | None:
+    """What the model costs this caller on a lane now; None if it has no price."""
+    if lane.served is None or lane.model is None:
+        return None
+    return plane.catalog.price(lane.channel.provider.price_name, lane.served, lane.model, caller.multiplier_micro)
 
 
 def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
     """The route. Raises PenstockError: 403 for a model or a path the key may not use, 402 for a model without a price, 404 when no
-    channel serves it, 503 while books are shut.
+    channel serves it, 503 when all that do are left alone for a while, or while books are shut.
     """
     model = ask.model
     if model is not None and not caller.allows(model):
@@ -58,45 +54,138 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
     if not plane.books.available:
         raise PenstockError("books_unavailable", "Charges cannot be written at the moment; try again shortly.", retry_after_s=2)
     wire = exchange.wire.name
+    pays = caller.prepaid and wire not in FREE_WIRES
     if model is None:
-        if caller.prepaid and wire not in FREE_WIRES and not _is_model_list(exchange):
+        if pays and not _is_model_list(exchange):
             raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
-        return _find(wire, None, exchange, plane)
-    route = plane.routes.get((wire, model))
-    if route is None:
-        route = _find(wire, model, exchange, plane)
+        return Route([_without_model(wire, exchange, plane)], None)
+    lanes = _pick(model, caller, exchange, plane)
+    if caller.fallbacks is not None:
+        lanes = _with_fallbacks(lanes, model, caller, exchange, plane)
+    if not lanes:
+        raise _all_down(plane.routes[wire, model], model)
+    return Route(_payable(lanes, caller, plane) if pays else lanes, model)
+
+
+def _pick(model: str, caller: Caller, exchange: Exchange, plane: Plane) -> list[Lane]:
+    """The lanes to try for a model, in order; empty if all are left alone for a while. Raises PenstockError 404 if there are none."""
+    wire = exchange.wire.name
+    lanes = plane.routes.get((wire, model))
+    if lanes is None:
+        lanes = find_lanes(wire, model, exchange, plane)
         if len(plane.routes) >= ROUTES_KEPT:
             plane.routes.clear()
-        plane.routes[wire, model] = route
-    return route.payable(caller, plane) if caller.prepaid and wire not in FREE_WIRES else route
+        plane.routes[wire, model] = lanes
+    if len(lanes.all) == 1:
+        return lanes.pick(1, None, 0)
+    key = stickiness(exchange.body, exchange.sifted.forward, model, caller.key_id or "") if exchange.body else None
+    return lanes.pick(plane.attempts, key, time.time())
+
+
+def _all_down(lanes: Lanes, model: str) -> PenstockError:
+    now_s = time.time()
+    why, wait_s = lanes.why(now_s), ceil(lanes.wait_s(now_s))
+    return PenstockError("all_channels_down", f"No channel for {model!r} can be asked now: {why}.", retry_after_s=max(1, wait_s))
+
+
+def _with_fallbacks(lanes: list[Lane], model: str, caller: Caller, exchange: Exchange, plane: Plane) -> list[Lane]:
+    """`lanes`, then those of the models that the key falls back to and may use."""
+    found = list(lanes)
+    for other in caller.falls_back_to(model):
+        if len(found) < plane.attempts and caller.allows(other):
+            try:
+                found += _pick(other, caller, exchange, plane)
+            except PenstockError:
+                continue
+    return found[: plane.attempts]
+
+
+def _payable(lanes: list[Lane], caller: Caller, plane: Plane) -> list[Lane]:
+    """The lanes on which the model has a price: to those who pay, nothing is silently free.
+
+    Raises PenstockError 402 `model_not_priced` when none is left.
+    """
+    priced = [lane for lane in lanes if price_of(lane, caller, plane) is not None]
+    if not priced:
+        raise PenstockError(
+            "model_not_priced", f"The model {lanes[0].model!r} has no price here. Ask the operator to set one.", param="model"
+        )
+    return priced
+
+
+def find_lanes(wire: str, model: str, exchange: Exchange, plane: Plane) -> Lanes:
+    """All lanes for a model on a client's wire. Of channels that take any model those count of whose providers it is known to be.
+
+    Raises PenstockError 404.
+    """
+    name = plane.rewrites.get(model, model)
+    ranked: dict[int, list[Lane]] = {}
+    for channel in plane.channels:
+        served = channel.names.served(name)
+        lane = _lane(channel, wire, model, served) if served is not None else None
+        if lane is not None:
+            ranked.setdefault(_rank(lane, name, plane), []).append(lane)
+    if not ranked:
+        if any(_lane(channel, wire, model, None) is not None for channel in plane.channels):
+            raise PenstockError("model_not_found", f"The model {model!r} is not served here.", param="model")
+        raise PenstockError("no_channel", f"No provider is configured for {exchange.target.path}.")
+    return Lanes(ranked[min(ranked)])
+
+
+def _lane(channel: Channel, wire: str, model: str, served: str | None) -> Lane | None:
+    """How a channel answers on a client's wire: on the same one, over a bridge, by an errand, or not at all."""
+    if channel.speaks(wire, served):
+        return Lane(channel, model, served)
+    if channel.transparent:
+        return None
+    for target in channel.wires:
+        if not channel.speaks(target, served):
+            continue
+        if (bridge := BRIDGES.get((wire, target))) is not None:
+            return Lane(channel, model, served, bridge)
+        if (errand := ERRANDS.get((wire, target))) is not None:
+            return Lane(channel, model, served, None, errand)
+    return None
+
+
+def _rank(lane: Lane, name: str, plane: Plane) -> int:
+    channel = lane.channel
+    if channel.names.names(name) or (channel.offers is not None and lane.served in channel.offers):
+        return SURE
+    priced = lane.served is not None and plane.catalog.price(channel.provider.price_name, lane.served, name) is not None
+    return LIKELY if priced else PERHAPS
 
 
 def _is_model_list(exchange: Exchange) -> bool:
     return exchange.target.method == b"GET" and exchange.target.path.startswith("/v1/models")
 
 
-def _find(wire: str, model: str | None, exchange: Exchange, plane: Plane) -> Route:
-    served = plane.rewrites.get(model, model) if model is not None else None
-    channels = [channel for channel in plane.channels if channel.serves(wire, served)]
-    if len(channels) > 1 and model is None:
-        # Without a model only the shape of the request tells whose it is; another vendor has no use for it.
-        wants = "anthropic" if exchange.is_anthropic else "openai"
-        channels = [channel for channel in channels if channel.provider.name == wants] or channels[:1]
+def _without_model(wire: str, exchange: Exchange, plane: Plane) -> Lane:
+    """Without a model only the shape of the request tells whose it is; another vendor has no use for it."""
+    channels = [channel for channel in plane.channels if wire in channel.wires]
     if not channels:
-        if any(wire in channel.provider.wires for channel in plane.channels):
-            raise PenstockError("model_not_found", f"The model {model!r} is not served here.", param="model")
         raise PenstockError("no_channel", f"No provider is configured for {exchange.target.path}.")
-    return Route(channels, model, served)
+    speech = "messages" if exchange.is_anthropic else "chat"
+    return Lane(max(channels, key=lambda channel: (speech in channel.wires, channel.terms.priority)), None, None)
 
 
-def estimate(price: Price | None, ask: Ask, route: Route, plane: Plane) -> tuple[int, int]:
-    """What the request may cost, in nano-dollars, and its tokens: its bytes as input, its output cap as output.
+def estimate(price: Price | None, ask: Ask, route: Route, caller: Caller, plane: Plane) -> tuple[int, int]:
+    """What the request may cost on the dearest of its lanes, in nano-dollars, and its tokens: its bytes as input, its cap as output.
 
-    What the answer cannot change (images asked for, characters to speak) comes on top.
+    `price` is that of the first lane. What the answer cannot change (images asked for, characters to speak) comes on top.
     """
+    lanes = route.lanes
+    nano, tokens = _on_lane(price, ask, lanes[0], plane)
+    for lane in lanes[1:]:
+        other_nano, other_tokens = _on_lane(price_of(lane, caller, plane), ask, lane, plane)
+        nano, tokens = max(nano, other_nano), max(tokens, other_tokens)
+    return nano, tokens
+
+
+def _on_lane(price: Price | None, ask: Ask, lane: Lane, plane: Plane) -> tuple[int, int]:
     cap = ask.output_cap
     if cap is None:
-        cap = plane.catalog.output_cap(route.channels[0].provider.name, route.served or "")
+        cap = plane.catalog.output_cap(lane.channel.provider.price_name, lane.served or "")
     input_tokens = ask.input_size // BYTES_PER_TOKEN
     if price is None:
         return 0, input_tokens + cap

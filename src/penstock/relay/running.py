@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.relay.facts import billable, make_charge
 from penstock.relay.outcome import INTERRUPTED
+from penstock.relay.route import price_of
 
 if TYPE_CHECKING:
     from penstock.billing.door import Charge, Hold
@@ -43,10 +44,10 @@ def running_charges(plane: Plane) -> list[Charge]:
         caller, route, answer, ask, price, hold = exchange.running
         if not answer.sent_ns or not billable(answer, exchange):
             continue
-        if answer.channel is not route.channels[0]:
-            price = route.price(answer.channel, caller, plane)
+        if answer.lane is not route.lanes[0]:
+            price = price_of(answer.lane, caller, plane)
         usage = answer.splice.so_far() if answer.splice is not None else exchange.wire.meter(ask).usage()[0]
         cost_nano = price.cost(usage) if price is not None else 0
         draws, free_nano = hold.would_draw(cost_nano)
-        charges.append(make_charge(exchange, caller, route, answer, INTERRUPTED, usage, True, cost_nano, price, free_nano, draws))
+        charges.append(make_charge(exchange, caller, answer, INTERRUPTED, usage, True, cost_nano, price, free_nano, draws))
     return charges

@@ -51,6 +51,9 @@ class Splice(Protocol):
     def leave(self) -> None:
         """The client has left and the rest is only metered: write nothing more."""
 
+    def beginning(self, limit_bytes: int) -> bytes:
+        """The beginning of the provider's answer, as far as it is kept: of an error that is the whole."""
+
     def finish(self, outcome: str, lines: list[bytes]) -> None:
         """Write what was held back: the end of the answer, or the error that ends it. `lines` go into a head not yet written."""
 
@@ -60,12 +63,13 @@ class Plain:
 
     __slots__ = (
         "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_sized",
-        "_streams", "_tail", "_tail_size", "ended", "tape",
+        "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
         self._exchange = exchange
         self._ask = ask
+        self._wire = exchange.wire
         self._head = head
         self._connection = connection
         self._gathered: list[bytes] = []
@@ -158,20 +162,24 @@ class Plain:
         if self._head.status >= 300:
             return Usage(calls=0), False
         if self._streams:
-            usage, estimated = self._exchange.wire.read(b"".join(self._tail), self._ask)
+            usage, estimated = self._wire.read(b"".join(self._tail), self._ask)
             return usage, estimated or self._error is not None or not self.ended.done
         body = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
         self._gathered = [body]
         encoding = self._head.content_encoding
         if encoding:
             body = expand(body, encoding, GATHERED_LIMIT * 16) or body
-        return self._exchange.wire.read(body, self._ask)
+        return self._wire.read(body, self._ask)
+
+    def beginning(self, limit_bytes: int) -> bytes:
+        """What was gathered."""
+        return b"".join(self._gathered)[:limit_bytes]
 
     def so_far(self) -> Usage:
         """By its size, once some of it has reached the client; before that, nothing has been used that anybody has got."""
         if not self._streams:
             return Usage(calls=0)
-        meter = self._exchange.wire.meter(self._ask)
+        meter = self._wire.meter(self._ask)
         meter.skip(self._size, 1)
         return meter.usage()[0]
 

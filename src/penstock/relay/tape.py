@@ -10,10 +10,10 @@ class Tape:
     small objects over memory that could then not be given back.
     """
 
-    __slots__ = ("_buffer", "_first", "_room", "cut")
+    __slots__ = ("_buffer", "_first", "_limit", "cut")
 
     def __init__(self, limit_bytes: int) -> None:
-        self._room = limit_bytes
+        self._limit = limit_bytes
         self._first = b""
         self._buffer: bytearray | None = None
         self.cut = False
@@ -27,15 +27,16 @@ class Tape:
 
     def add(self, data: bytes) -> None:
         """Keep a piece, as far as there is room."""
-        room = self._room
-        if len(data) > room:
-            self.cut = True
-            data = data[:room]
-        if self._buffer is not None:
-            self._buffer += data
+        buffer = self._buffer
+        if buffer is not None:
+            if not self.cut:
+                buffer += data
+                if len(buffer) > self._limit:
+                    self.cut = True
+                    del buffer[self._limit :]
         elif self._first:
             self._buffer = bytearray(self._first)
-            self._buffer += data
+            self.add(data)
         else:
-            self._first = data
-        self._room = room - len(data)
+            self.cut = len(data) > self._limit
+            self._first = data[: self._limit] if self.cut else data

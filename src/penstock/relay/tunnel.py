@@ -192,6 +192,10 @@ class Tunnel:
         """As `usage`, while the session runs."""
         return self._meter.usage()[0]
 
+    def beginning(self, limit_bytes: int) -> bytes:
+        """Nothing: a session is no error."""
+        return b""
+
     def leave(self) -> None:
         """Never: a session ends when its client leaves."""
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.kit.walker import Walker
 from penstock.relay.estimate import ESTIMATE_PATH, answer_estimate
 from penstock.relay.exchange import Exchange
+from penstock.relay.model_list import answer_models, is_model_list
 from penstock.relay.preflight import answer_preflight
 from penstock.relay.walk import ended, walk
 
 if TYPE_CHECKING:
     from penstock.relay.plane import Plane
 
+READING = frozenset((b"GET", b"HEAD"))
 QUEUE_LIMIT = 100
 """So many pipelined exchanges wait on one connection; after them it closes."""
 
@@ -55,9 +58,13 @@ class Turns:
         if exchange.target.method == b"OPTIONS":
             answer_preflight(exchange)
             return
-        steps = answer_estimate if exchange.target.path == ESTIMATE_PATH else walk
-        exchange.walker = walker = Walker(steps(exchange, self.plane), lambda error: ended(exchange, self.plane, error))
-        walker.start()
+        steps = walk
+        if exchange.target.method in READING and self.plane.keys is not None and is_model_list(exchange.target.path):
+            steps = answer_models
+        elif exchange.target.path == ESTIMATE_PATH:
+            steps = answer_estimate
+        exchange.walker = walker = Walker(steps(exchange, self.plane), partial(ended, exchange, self.plane))
+        walker.step(None)
 
     def finished(self, exchange: Exchange) -> None:
         """An exchange has been answered: go on with the next one."""

@@ -10,6 +10,7 @@ from penstock.relay.tape import Tape
 
 if TYPE_CHECKING:
     from penstock.relay.edge import Edge
+    from penstock.relay.forms import Field
     from penstock.upstream.client.connection import Connection
 
 WAITING_LIMIT = 256 * 1024
@@ -40,6 +41,8 @@ class Upload(asyncio.BaseProtocol):
         self.stopped = False
         """Nobody wants the rest."""
         self.tape: Tape | None = None
+        self.naming: Field | None = None
+        """Where, in what waits, the model is named."""
 
     def invite(self) -> None:
         """Ask the client for the body, if it holds that back (RFC 9110 section 10.1.1)."""
@@ -89,11 +92,13 @@ class Upload(asyncio.BaseProtocol):
             await self._arrived
         return b"".join(self._waiting)
 
-    def replace(self, waiting: bytes) -> None:
-        """Put other bytes in the place of those that wait; the length that is sent on changes with them."""
-        self.grown = len(waiting) - self._waiting_size
-        self._waiting = [waiting]
-        self._waiting_size = len(waiting)
+    def rename(self, model: str) -> None:
+        """Name another model, where one is named; the length that is sent on changes with it."""
+        if self.naming is not None:
+            waiting = self.naming.replaced(b"".join(self._waiting), model)
+            self.grown = len(waiting) - self._waiting_size
+            self._waiting = [waiting]
+            self._waiting_size = len(waiting)
 
     async def whole(self) -> bytes:
         """All of the body, for a body that was only waited for so that its key could be checked first."""

@@ -21,11 +21,12 @@ from penstock.relay.call import Answer, call, splice
 from penstock.relay.drain import drained
 from penstock.relay.exchange import Exchange, Interruption, stopping
 from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
+from penstock.relay.faults import report
 from penstock.relay.guard import guard_of
 from penstock.relay.limits import show_limits
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.permit import permit
-from penstock.relay.route import choose, estimate
+from penstock.relay.route import choose, estimate, price_of
 from penstock.relay.running import Running
 from penstock.relay.tunnel import refuse_upgrade
 from penstock.upstream.usage import Usage
@@ -54,11 +55,11 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         else await read_upload(exchange, plane, record_limit, whole=caller.models is not None)
     )  # 400 413
     exchange.body_ns = perf_counter_ns()
-    route = choose(caller, ask, exchange, plane)  # 403 404 503
-    answer = Answer(route.channels[0])
-    price = route.price(answer.channel, caller, plane)  # 402
+    route = choose(caller, ask, exchange, plane)  # 402 403 404 503
+    answer = Answer(route.lanes[0])
+    price = price_of(answer.lane, caller, plane)
     funds = funds_of(caller, plane)
-    nano, tokens = estimate(price, ask, route, plane)
+    nano, tokens = estimate(price, ask, route, caller, plane)
     if funds.counted and not funds.covers(nano, tokens, exchange.body_ns):
         await reserve(funds, nano, tokens, exchange, plane)  # 402 429 503
     with holding(plane.holds, funds, nano, tokens) as hold:
@@ -66,7 +67,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
             show_limits(exchange, funds)
         running = exchange.running = Running(caller, route, answer, ask, price, hold)
         try:
-            await call(route, ask, exchange, plane, answer)  # 502 503 504
+            await call(route, ask, exchange, plane, answer, record_limit)  # 400 502 503 504
             guard = guard_of(running, funds, plane) if ask.stream and funds.counted else None
             whole = splice(answer, ask, exchange, record_limit, guard)
             outcome: str = whole.value if whole.done else await whole
@@ -76,22 +77,24 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
                 answer.give_up()
             if not answer.sent_ns:
                 raise
+        if answer.channel.breakers.troubled or (answer.head is not None and answer.head.status >= 400):
+            report(answer)
         ended_ns = perf_counter_ns()
         exchange.walker = exchange.running = None  # from here on it is settled and finished, whoever leaves
         usage, estimated = _usage(answer, outcome, ask, exchange)
-        if answer.channel is not route.channels[0]:
-            price = route.price(answer.channel, caller, plane)
+        if answer.lane is not route.lanes[0]:
+            price = price_of(answer.lane, caller, plane)
         due = billable(answer, exchange)
         cost_nano = price.cost(usage) if due and price is not None else 0
         draws = hold.settle(cost_nano, min(usage.context_tokens() + usage.output_tokens, TOKENS_LIMIT) if funds.limited else 0)
     if due:
         durable = Signal()
-        charge = make_charge(exchange, caller, route, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
+        charge = make_charge(exchange, caller, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
         plane.books.post(charge, durable.settle)
         await durable
     _finish(exchange, answer, outcome, cost_nano, plane)
     if record_limit:
-        plane.recorder.put(make_record(exchange, caller, route, answer, outcome, ask.stream, record_limit))
+        plane.recorder.put(make_record(exchange, caller, answer, outcome, ask.stream, record_limit))
     # Overhead is all the time that was neither the client's upload nor the provider's.
     overhead_ns = (answer.sent_ns - exchange.body_ns) + (perf_counter_ns() - ended_ns)
     first_byte_us = (answer.head_ns - answer.sent_ns) // 1000 if answer.head is not None else 0

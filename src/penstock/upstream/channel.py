@@ -3,48 +3,82 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from penstock.kit.globs import matches
+from penstock.kit.money import PER_MILLION
+from penstock.upstream.breaker import Breakers
 from penstock.upstream.client.pool import Origin, Pool
+from penstock.upstream.names import EVERY, Names
+from penstock.upstream.offers import Offer
 from penstock.upstream.providers import Provider
 
 PATHS_KEPT = 1024
 _PATH = re.compile(r"[!-~]*")
 
 
-class Channel:
-    """One way to reach a provider. Everything that is the same for each request is prepared here as bytes.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a channel is used, besides where it is."""
 
-    `secret` None means that the client's own credential is forwarded. `models` are globs of the public names it serves.
-    `on_disconnect` says what becomes of an answer whose client leaves: hang up at once, or read it to its end for the real figures.
-    Raises ValueError for a base URL or a secret that cannot be written into a request.
+    id: str = ""
+    """Of its row; empty for one that comes from settings."""
+    credential_id: str = ""
+    hint: str = ""
+    """The end of its credential, to tell it from the channel's others."""
+    priority: int = 0
+    """Those with a higher one are tried first."""
+    weight: int = 1
+    """Its share among those of the same priority. 0: only when no other is left."""
+    wires: tuple[str, ...] | None = None
+    """What it speaks, where that is not what its provider speaks; the first is preferred."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Sent with each request, instead of the client's of the same name."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cost_micro: int = PER_MILLION
+    """What the provider charges the operator, as a share of its official price."""
+    tags: tuple[str, ...] = ()
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    """What becomes of an answer whose client leaves: hang up at once, or read it to its end for the real figures."""
+
+
+PLAIN = Terms()
+
+
+class Channel:
+    """One way to reach a provider, with one credential. Everything that is the same for each request is prepared here as bytes.
+
+    `secret` None means that the client's own credential is forwarded. `offers` are the models that the provider says it has, by
+    its own names; None while it has not said. Raises ValueError for a base URL, a header or a secret that cannot be written into a request.
     """
 
-    __slots__ = ("_base_path", "_extra", "_lines", "_paths", "models", "name", "on_disconnect", "pool", "provider", "transparent")
+    __slots__ = (
+        "_base_path", "_extra", "_lines", "_own", "_paths", "base_url", "breakers", "name", "names", "offers", "pool", "provider", "terms",
+        "transparent", "wires",
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        name: str,
-        provider: Provider,
-        base_url: str,
-        pool: Pool,
-        *,
-        secret: str | None = None,
-        models: tuple[str, ...] = ("*",),
-    ) -> None:
+    def __init__(  # noqa: PLR0913  what a channel is
+        self, name: str, provider: Provider, base_url: str, pool: Pool, *, secret: str | None = None, names: Names = EVERY, terms: Terms = PLAIN
+    ) -> None:  # fmt: skip
         self.name = name
         self.provider = provider
+        self.base_url = base_url
         self.pool = pool
-        self.models = models
-        self.transparent = secret is None
-        self.on_disconnect: Literal["cancel", "drain"] = "cancel"
+        self.names = names
+        self.terms = terms
+        self.wires = provider.wires if terms.wires is None else terms.wires
+        self.offers: Mapping[str, Offer] | None = None
+        self.breakers = Breakers()
+        self.transparent = secret is None and provider.needs_secret
         self._base_path = urlsplit(base_url).path
         if not _PATH.fullmatch(self._base_path):
             raise ValueError(f"the path of a base URL has characters that must be percent-encoded: {base_url!r}")
-        credential = b"" if secret is None else provider.credential(secret)
-        self._lines = b" HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n%b" % (pool.origin.authority, credential)
+        credential = provider.credential(secret) if secret is not None else b""
+        own = b"".join(b"%b: %b\r\n" % pair for pair in terms.headers)
+        self._own = tuple(b"\n%b: " % key for key, _ in terms.headers)
+        self._lines = b" HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n%b%b" % (pool.origin.authority, credential, own)
         self._extra = [(b"\n%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in provider.extra_headers]
         self._paths: dict[str, bytes] = {}
 
@@ -53,24 +87,37 @@ class Channel:
         """Where a base URL's connections go."""
         return Origin.of(base_url)
 
-    def serves(self, wire: str, model: str | None) -> bool:
-        """The provider speaks the wire and the model is one of the channel's."""
-        if wire not in self.provider.wires:
+    def speaks(self, wire: str, served: str | None) -> bool:
+        """The wire is one of the channel's, and the model (if it is said which) is served over it."""
+        if wire not in self.wires:
             return False
-        return self.models == ("*",) or (model is not None and matches(self.models, model))
+        offer = self.offers.get(served) if self.offers is not None and served is not None else None
+        return offer is None or offer.wires is None or wire in offer.wires
 
-    def request(self, method: bytes, path: str, query: bytes, headers: bytes) -> bytes:
+    def request(self, method: bytes, path: str, query: bytes, headers: bytes, model: str | None = None) -> bytes:
         """The beginning of a request: request line, host, credential, then `headers` (whole lines)."""
-        where = self._paths.get(path)
-        if where is None:
-            where = self.provider.target(self._base_path, path).encode("ascii")
-            if len(self._paths) >= PATHS_KEPT:
-                self._paths.clear()
-            self._paths[path] = where
+        if self.provider.places:
+            placed, query = self.provider.place(self._base_path, path, query, model, self.terms.options)
+            where = placed.encode("ascii")
+        else:
+            found = self._paths.get(path)
+            if found is None:
+                found = self.provider.target(self._base_path, path).encode("ascii")
+                if len(self._paths) >= PATHS_KEPT:
+                    self._paths.clear()
+                self._paths[path] = found
+            where = found
         if query:
             where = where + b"?" + query
+        if self._own:
+            headers = self._without_own(headers)
         head = b"%b %b%b%b" % (method, where, self._lines, headers)
         for begin, line in self._extra:
             if begin not in head:
                 head += line
         return head
+
+    def _without_own(self, headers: bytes) -> bytes:
+        """The client's lines without those that the channel has instead."""
+        kept = [line for line in headers.split(b"\r\n") if line and not (b"\n" + line.lower()).startswith(self._own)]
+        return b"".join(line + b"\r\n" for line in kept)

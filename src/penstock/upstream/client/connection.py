@@ -86,12 +86,12 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self.answered = False
         self._to_head = to_head
-        self._receiver = self._framing = None
-        self._room = self.pool.limits.head_bytes
+        pool = self.pool
+        self._room = pool.head_bytes
         self.uses += 1
-        self.stamp = self.began_tick = self.pool.pulse.tick
+        self.stamp = self.began_tick = pool.pulse.tick
         head = Signal()
-        if self.transport.is_closing():
+        if self.lost:
             head.fail(UpstreamError("broken", "the connection was closed before the request was sent", reused=self.uses > 1))
             return head
         self._head = head
@@ -104,15 +104,16 @@ class Connection(asyncio.Protocol):
         self._receiver = receiver
         if self.loop_paused:
             self.resume()
-        if framing is None:
-            self._finish(data)
-        elif type(framing) is Length and framing.left == len(data):
+        if type(framing) is Length and framing.left == len(data):
             # The whole answer came at once, as most do.
             receiver.body(data)
             self._finish(b"")
+            return
+        if framing is None:
+            self._finish(data)
         elif data:
             self._buffer = b""
-            self._feed(data)
+            self._feed(data, receiver)
         if self.lost and self._receiver is receiver:
             self._receiver = None
             self._close_body(receiver)
@@ -175,8 +176,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of the head or the body."""
         self.stamp = self.pool.pulse.tick
-        if self._receiver is not None:
-            self._feed(data)
+        receiver = self._receiver
+        if receiver is not None:
+            self._feed(data, receiver)
         elif self._head is not None:
             self.answered = True
             self._read_head(self._buffer + data if self._buffer else data)
@@ -221,27 +223,26 @@ class Connection(asyncio.Protocol):
     # reading
 
     def _read_head(self, data: bytes) -> None:
-        position = 0
         while True:
-            end = data.find(b"\r\n\r\n", position) + 4
-            size = (end if end >= 4 else len(data)) - position
+            end = data.find(b"\r\n\r\n") + 4
+            size = end if end >= 4 else len(data)
             if size > self._room:
                 self.fail(UpstreamError("invalid", "the head of the answer is too long"))
                 return
             if end < 4:
-                self._buffer = data[position:]
+                self._buffer = data
                 return
             try:
-                head = parse_head(data[position:end], to_head=self._to_head)
+                head = parse_head(data[:end], to_head=self._to_head)
             except FramingError as exc:
                 self.fail(UpstreamError("invalid", str(exc)))
                 return
+            data = data[end:]
             if head.status >= 200 or head.status == 101:
                 break
             # 100 Continue, 102, 103: not the answer yet (RFC 9110 section 15.2).
             self._room -= size
-            position = end
-        self._buffer = data[end:]
+        self._buffer = data
         self._framing = head.framing
         self._reusable = head.keep_alive
         waiting, self._head = self._head, None
@@ -251,11 +252,9 @@ class Connection(asyncio.Protocol):
         if self.busy and self._head is None and self._receiver is None and self.tunnel is None:
             self.pause()
 
-    def _feed(self, data: bytes) -> None:
-        framing, receiver = self._framing, self._receiver
-        if framing is None or receiver is None:
-            self.abort()
-            return
+    def _feed(self, data: bytes, receiver: Receiver) -> None:
+        framing = self._framing
+        assert framing is not None  # noqa: S101  without a body there is no receiver by now
         try:
             rest = framing.feed(data, receiver)
         except FramingError as exc:

@@ -114,6 +114,13 @@ class Chunked:
         """Deliver whole plain chunks framed, others and pieces of chunks bare."""
         if self._line:
             data, self._line = self._line + data, b""
+        elif not (self._left or self._trailing):
+            # One whole plain chunk is what almost every read of a stream brings.
+            eol = data.find(b"\r\n")
+            length = _sizes.get(data[:eol])
+            if length and eol + length + 4 == len(data) and data.endswith(b"\r\n"):
+                sink.chunks(data, [data[eol + 2 : -2]])
+                return None
         position, size = 0, len(data)
         while position < size:
             if self._left:

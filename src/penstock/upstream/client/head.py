@@ -51,7 +51,7 @@ def parse_head(data: bytes, *, to_head: bool) -> Head:
 
     Raises FramingError for anything RFC 9112 forbids: what a lenient parser lets through is how responses are split.
     """
-    if data[:7] != b"HTTP/1." or b"\0" in data:
+    if not data.startswith(b"HTTP/1.") or data.find(b"\0") >= 0:
         # The parser would also take RTSP, HTTP/2.0, an empty line before the status, and NUL in the reason.
         raise FramingError("the answer is not HTTP/1.1")
     collector = _Collector()

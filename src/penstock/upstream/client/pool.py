@@ -6,37 +6,14 @@ import asyncio
 import ssl
 from collections import deque
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+from penstock.infra.outbound import resolve
+from penstock.kit.errors import PenstockError
 from penstock.kit.pulse import Pulse
 from penstock.upstream.client.connection import Connection, UpstreamError
-
-
-class Origin(NamedTuple):
-    """Where connections go: scheme, host and port."""
-
-    secure: bool
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """The origin of a base URL. Raises ValueError for one that is not http(s) with a host, or is more than a base."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"not an http(s) URL: {url!r}")
-        if parts.query or parts.fragment or parts.username is not None:
-            raise ValueError(f"a base URL has no user, query or fragment: {parts.scheme}://{parts.hostname}")
-        parts.hostname.encode("idna")
-        secure = parts.scheme == "https"
-        return cls(secure, parts.hostname, parts.port or (443 if secure else 80))
-
-    @property
-    def authority(self) -> bytes:
-        """The `host` header's value."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = 443 if self.secure else 80
-        return host.encode("idna" if not host.isascii() else "ascii") + (b"" if self.port == usual else b":%d" % self.port)
+from penstock.upstream.client.dial import Dial, LookUp
+from penstock.upstream.client.origin import Origin
+from penstock.upstream.client.proxy import Proxy
 
 
 class Limits(NamedTuple):
@@ -52,15 +29,26 @@ class Limits(NamedTuple):
 
 
 class Pool:
-    """The connections to one origin."""
+    """The connections to one origin, through a proxy if there is one; into private networks only if these are allowed."""
 
-    def __init__(self, origin: Origin, limits: Limits, pulse: Pulse, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        limits: Limits,
+        pulse: Pulse,
+        tls: ssl.SSLContext | None = None,
+        *,
+        proxy: Proxy | None = None,
+        allow_private: bool = True,
+        look_up: LookUp = resolve,
+    ) -> None:
         self.origin = origin
         self.limits = limits
+        self.head_bytes = limits.head_bytes
         self.pulse = pulse
         if origin.secure and tls is None:
             raise ValueError("an https origin needs a TLS context")
-        self._tls = tls if origin.secure else None
+        self._dial = Dial(origin, tls if origin.secure else None, proxy, allow_private, look_up)
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
         self._connecting = 0
@@ -68,6 +56,9 @@ class Pool:
         self._idle_ticks = pulse.ticks(limits.idle_s)
         self._total_ticks = pulse.ticks(limits.total_s)
         self._keep_alive_ticks = pulse.ticks(limits.keep_alive_s)
+        self._left = False
+        """It is offered no more: what is idle is closed, and with the last connection its sweeps end."""
+        self._swept = True
         pulse.add(self.sweep)
 
     @property
@@ -93,23 +84,21 @@ class Pool:
         """A new connection. Raises UpstreamError: refused, timeout, or full."""
         if len(self._all) + self._connecting >= self.limits.connections:
             raise UpstreamError("full", f"all {self.limits.connections} connections to {self.origin.host} are in use")
-        loop = asyncio.get_running_loop()
+        if not self._swept:
+            self._swept = True
+            self.pulse.add(self.sweep)
         self._connecting += 1
         try:
             async with asyncio.timeout(self.limits.connect_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self),
-                    self.origin.host,
-                    self.origin.port,
-                    ssl=self._tls,
-                    server_hostname=self.origin.host if self._tls else None,
-                )
+                connection = await self._dial.connect(lambda: Connection(self))
         except TimeoutError:
-            raise UpstreamError("timeout", f"no connection to {self.origin.host} within {self.limits.connect_s:g} s") from None
+            raise UpstreamError("timeout", f"no connection to {self._where} within {self.limits.connect_s:g} s") from None
+        except PenstockError as refused:
+            raise UpstreamError("refused", refused.message) from refused
         except ssl.SSLError as exc:
-            raise UpstreamError("refused", f"TLS with {self.origin.host} failed: {exc.reason or exc}") from None
+            raise UpstreamError("refused", f"TLS with {self._where} failed: {exc.reason or exc}") from None
         except OSError as exc:
-            raise UpstreamError("refused", f"no connection to {self.origin.host}: {exc.strerror or exc}") from None
+            raise UpstreamError("refused", f"no connection to {self._where}: {exc.strerror or exc}") from None
         finally:
             self._connecting -= 1
         if connection.lost:
@@ -117,12 +106,14 @@ class Pool:
         self._all.add(connection)
         return connection
 
+    @property
+    def _where(self) -> str:
+        proxy = self._dial.proxy
+        return self.origin.host if proxy is None else f"{self.origin.host} through the proxy {proxy.host}:{proxy.port}"
+
     def give_back(self, connection: Connection) -> None:
-        """Take a connection back whose answer is whole."""
-        if connection.transport.is_closing():
-            self._all.discard(connection)
-        else:
-            self._idle.append(connection)
+        """Take a connection back whose answer is whole. One that is closing will be forgotten, and not be taken before that."""
+        self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
         """A connection is closed."""
@@ -136,6 +127,8 @@ class Pool:
     def sweep(self) -> None:
         """End what has timed out; called once per tick."""
         tick = self.pulse.tick
+        if self._left:
+            self.close_idle()
         while self._idle and tick - self._idle[0].stamp > self._keep_alive_ticks:
             old = self._idle.popleft()
             self._all.discard(old)
@@ -161,9 +154,25 @@ class Pool:
         for connection, why in late:
             connection.fail(UpstreamError("timeout", why))
 
+    def close_idle(self) -> None:
+        """Let go of it: it is offered no more. What is idle is closed now, what is busy when it has ended, and then nothing sweeps here."""
+        self._left = True
+        idle = list(self._idle)
+        self._idle.clear()
+        for connection in idle:
+            connection.abort()
+        if not self._all and not self._connecting:
+            self._swept = False
+            self.pulse.remove(self.sweep)
+
     def close(self) -> None:
         """Close every connection."""
         for connection in list(self._all):
             connection.abort()
         self._idle.clear()
         self._all.clear()
+        self._swept = False
+        self.pulse.remove(self.sweep)
+
+
+__all__ = ["Limits", "Origin", "Pool", "Proxy"]

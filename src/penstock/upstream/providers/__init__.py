@@ -1,4 +1,4 @@
-"""Vendors: where and how each is called. One module each, found by discovery."""
+"""Vendors: where and how each is called. One module each with `PROVIDER`, or one for several with `PROVIDERS`; found by discovery."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from penstock.upstream.providers.provider import Provider
 
 def _discover() -> dict[str, Provider]:
     found: dict[str, Provider] = {}
-    for module in pkgutil.iter_modules(__path__):
-        provider = getattr(importlib.import_module(f"{__name__}.{module.name}"), "PROVIDER", None)
-        if provider is not None:
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        one = getattr(module, "PROVIDER", None)
+        for provider in (one,) if one is not None else getattr(module, "PROVIDERS", ()):
             found[provider.name] = provider
     return found
 

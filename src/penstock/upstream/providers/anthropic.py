@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from penstock.upstream.providers.provider import ANTHROPIC_WIRES, Provider
+from penstock.upstream.providers.listing import Listing
+from penstock.upstream.providers.provider import ANTHROPIC_WIRES
 
-PROVIDER = Provider(
+VERSION = ((b"anthropic-version", b"2023-06-01"),)
+
+PROVIDER = Listing(
     "anthropic",
     ANTHROPIC_WIRES,
     base_has_version=False,
     credential_header=b"x-api-key",
-    extra_headers=((b"anthropic-version", b"2023-06-01"),),
+    extra_headers=VERSION,
+    title="Anthropic",
+    base_url="https://api.anthropic.com",
 )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from penstock.upstream.providers.provider import ANTHROPIC_WIRES, OPENAI_WIRES, Provider
+from penstock.upstream.providers.listing import Listing
+from penstock.upstream.providers.provider import ANTHROPIC_WIRES, OPENAI_WIRES
 
-PROVIDER = Provider(
-    "demo", OPENAI_WIRES | ANTHROPIC_WIRES, base_has_version=True, credential_header=b"authorization", credential_prefix=b"Bearer "
+PROVIDER = Listing(
+    "demo",
+    (*OPENAI_WIRES[:-1], *ANTHROPIC_WIRES),
+    base_has_version=True,
+    credential_header=b"authorization",
+    credential_prefix=b"Bearer ",
+    title="Demo",
 )

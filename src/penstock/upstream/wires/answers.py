@@ -28,11 +28,12 @@ class Reader(Generic[T]):
 
     `openings` are what stands before the key "usage" where it is looked for in an object that lacks its beginning: `{` for
     the top level, `{"response":{` for one level down. What follows the key must close exactly these, so a "usage" that is
-    deeper, or inside a string, is not taken for it.
+    deeper, or inside a string, is not taken for it. `key` finds the key, where it has another name.
     """
 
-    def __init__(self, shape: type[T], *openings: bytes) -> None:
+    def __init__(self, shape: type[T], *openings: bytes, key: re.Pattern[bytes] = _KEY) -> None:
         self._shape = shape
+        self._key = key
         self._openings = openings or (b"{",)
         self._decode = msgspec.json.Decoder(shape).decode
 
@@ -54,7 +55,7 @@ class Reader(Generic[T]):
     def _from_tail(self, data: bytes) -> T | None:
         tail = data[-TAIL_LIMIT:]
         found = None
-        for match in [*_KEY.finditer(tail)][: -_KEYS_LIMIT - 1 : -1]:
+        for match in [*self._key.finditer(tail)][: -_KEYS_LIMIT - 1 : -1]:
             for opening in self._openings:
                 candidate = opening + tail[match.start() :]
                 try:

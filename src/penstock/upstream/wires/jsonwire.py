@@ -44,6 +44,8 @@ class JsonWire:
     dialect: Dialect = openai.DIALECT
     paths: ClassVar[tuple[str, ...]] = ()
     accepts_forms: ClassVar[bool] = False
+    forms_as_json: ClassVar[bool] = False
+    addressed: ClassVar[bool] = False
     fields: ClassVar[msgspec.json.Decoder[Fields]] = msgspec.json.Decoder(Fields)
     reads: ClassVar[Kind] = "text"
     """What kind of token the input is where the answer does not say."""
@@ -65,6 +67,22 @@ class JsonWire:
     def peek_form(self, fields: dict[str, str], size_bytes: int) -> Ask:
         """Refuse: this wire takes no forms."""
         raise PenstockError("invalid_json", "The body must be a JSON object with content-type application/json, not a form.")
+
+    def claims(self, path: str) -> bool:
+        """Whether a path that is not one of `paths` is of this wire."""
+        return False
+
+    def peek_at(self, path: str, query: bytes, body: bytes) -> Ask:
+        """Learn the facts from the body alone: the path says nothing."""
+        return self.peek(body)
+
+    def renamed_path(self, path: str, model: str) -> str:
+        """The path itself: no model is in it."""
+        return path
+
+    def from_form(self, fields: dict[str, str]) -> bytes:
+        """The fields as a JSON object, all of them text."""
+        return msgspec.json.encode(fields)
 
     def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
         """The body with the model renamed."""

@@ -176,7 +176,7 @@ def _take_output(usage: Usage, figures: Figures, writes: Kind) -> None:
     image = total if writes == "image" else 0
     if details is not None:
         reasoning = details.reasoning_tokens or 0
-        if reasoning and figures.total_tokens == (figures.prompt_tokens or 0) + total + reasoning:
+        if reasoning and figures.prompt_tokens is not None and figures.total_tokens == figures.prompt_tokens + total + reasoning:
             total += reasoning  # xAI counts it outside `completion_tokens`
         audio, image = details.audio_tokens or 0, details.image_tokens or 0
         usage.reasoning_tokens = reasoning

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires import asks
-from penstock.upstream.wires.answers import Reader
+from penstock.upstream.wires.answers import COUNT_LIMIT, Reader
 from penstock.upstream.wires.asks import MEDIA_DISCOUNT
 from penstock.upstream.wires.estimate import BYTES_PER_TOKEN
 from penstock.upstream.wires.jsonwire import JsonWire
@@ -85,7 +85,7 @@ class TranscriptionsWire(JsonWire):
         figures = answer.figures
         usage = normalised(figures, answer.service_tier, reads=self.reads) if figures is not None else Usage()
         if not usage.audio_seconds and answer.duration is not None and 0 < answer.duration < math.inf:
-            usage.audio_seconds = math.ceil(answer.duration)
+            usage.audio_seconds = min(math.ceil(answer.duration), COUNT_LIMIT)
         return (usage, False) if figures is not None or usage.audio_seconds else (guessed(ask, len(body)), True)
 
 

@@ -102,12 +102,30 @@ class Wire(Protocol):
     """Normalised paths, POST only, e.g. "/v1/chat/completions"."""
     accepts_forms: ClassVar[bool]
     """Bodies may be multipart or url-encoded forms; then `peek_form` is used."""
+    forms_as_json: ClassVar[bool]
+    """A form is only another spelling of the JSON body: it is made one by `from_form` before anything else looks at it."""
+    addressed: ClassVar[bool]
+    """Which model and what is to be done with it stands in the URL, as at Google. Then it has no `paths` but `claims` them, `peek_at`
+    is used instead of `peek`, and a request for another model goes to its `renamed_path`.
+    """
+
+    def claims(self, path: str) -> bool:
+        """Whether a POST to this normalised path, which is none of any wire's `paths`, is of this wire."""
+
+    def peek_at(self, path: str, query: bytes, body: bytes) -> Ask:
+        """Learn the facts from where a JSON body was posted, and from the body. Raises as `peek` does."""
+
+    def renamed_path(self, path: str, model: str) -> str:
+        """The path that asks another model for the same."""
 
     def peek(self, body: bytes) -> Ask:
         """Learn the facts from a JSON body. Raises `PenstockError("invalid_json" | "missing_model")`."""
 
     def peek_form(self, fields: dict[str, str], size_bytes: int) -> Ask:
         """Learn the facts from the plain fields of a form."""
+
+    def from_form(self, fields: dict[str, str]) -> bytes:
+        """The JSON body that means the same as a form, where `forms_as_json`."""
 
     def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:
         """The body to send: `body` itself unless the model is to be renamed to `model` or usage must be asked for.

@@ -1,0 +1,1 @@
+"""Channels: the ways to providers that the operator has set up, with their credentials and models."""

@@ -1,0 +1,170 @@
+"""Models: what a key may ask for, listed in the shape of whoever asks. `GET /v1/models`, `/v1/models/{id}`, `/v1beta/models`.
+
+Answered from memory, without asking a provider: https://platform.openai.com/docs/api-reference/models,
+https://docs.anthropic.com/en/api/models-list, https://ai.google.dev/api/models. Only where clients come with a provider's own
+credential does the provider answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from penstock.channels.door import Listed
+from penstock.kit.clock import iso
+from penstock.kit.errors import PenstockError
+from penstock.kit.tasks import spawn
+from penstock.relay.admit import find_caller, look_up
+from penstock.relay.outcome import COMPLETE
+from penstock.relay.permit import permit
+
+if TYPE_CHECKING:
+    from penstock.channels.door import Roster
+    from penstock.keys.door import Caller
+    from penstock.relay.exchange import Exchange
+    from penstock.relay.plane import Plane
+
+MODELS_PATH, GOOGLE_PATH = "/v1/models", "/v1beta/models"
+PROTOCOLS = {
+    "openai-chat": "chat", "openai-images": "images", "openai-embeddings": "embeddings", "openai-responses": "responses",
+    "openai-audio": "speech", "anthropic-messages": "messages", "gemini": "gemini",
+}  # fmt: skip
+"""What `?protocol=` may be: these, and the names of wires."""
+KEPT = 128
+LIMIT, LIMIT_MOST = 20, 1000
+"""Of an Anthropic page, unless asked, and at most."""
+_GOOGLE_METHODS = {
+    "gemini": ("generateContent", "streamGenerateContent"),
+    "gemini_count": ("countTokens",),
+    "gemini_embed": ("embedContent",),
+}
+
+
+def is_model_list(path: str) -> bool:
+    """The path is one of those that are answered here."""
+    return path.startswith((MODELS_PATH, GOOGLE_PATH)) and path[len(MODELS_PATH) : len(MODELS_PATH) + 1] in {"", "/", "o"}
+
+
+async def answer_models(exchange: Exchange, plane: Plane) -> None:
+    """Answer one exchange. Raises PenstockError: 401, 403, 404 for a model that there is not, or that the key may not use."""
+    caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
+    permit(caller, exchange, plane, wire=False)  # 403
+    google = exchange.target.path.startswith(GOOGLE_PATH)
+    query = {name: values[-1] for name, values in parse_qs(exchange.target.query.decode("ascii")).items()}
+    path = exchange.target.path.removeprefix(GOOGLE_PATH if google else MODELS_PATH)
+    shape = "google" if google else "anthropic" if exchange.is_anthropic else "openai"
+    roster: Roster = plane.door.known_roster or await spawn(plane.door.roster(), name="roster", awaited=True)
+    if path.startswith("/"):
+        model = roster.models.get(unquote(path[1:]))
+        if model is None or not caller.allows(model.model):
+            raise PenstockError(
+                "model_not_found", f"The model {unquote(path[1:])!r} is not served here, or not to this key.", param="model"
+            )
+        body = msgspec.json.encode(_SHAPES[shape](model))
+    else:
+        body = _listed(roster, caller, shape, query, plane)
+    head = exchange.head(200, [b"content-type: application/json\r\n"], b"content-length: %d\r\n" % len(body))
+    exchange.write(head if exchange.target.method == b"HEAD" else head + body)
+    plane.metrics.exchange_ended("models", 200, COMPLETE, 0, 0, None, 0)
+    exchange.finish()
+
+
+def _listed(roster: Roster, caller: Caller, shape: str, query: dict[str, str], plane: Plane) -> bytes:
+    """The whole list, or a page of it; kept for callers who may use the same models."""
+    asked = tuple(sorted((name, query[name][:200]) for name in _ASKED & query.keys()))
+    about = (shape, asked, caller.models, caller.tier_models)
+    kept = plane.lists
+    if kept.of is not roster:
+        kept.of = roster
+        kept.bodies.clear()
+    body = kept.bodies.get(about)
+    if body is None:
+        wanted = _wanted(query.get("protocol"))
+        models = [model for model in roster.models.values() if (wanted is None or wanted in model.wires) and caller.allows(model.model)]
+        body = msgspec.json.encode(_LISTS[shape](models, query))
+        if len(kept.bodies) >= KEPT:
+            kept.bodies.clear()
+        kept.bodies[about] = body
+    return body
+
+
+_ASKED = frozenset(("protocol", "limit", "after_id", "before_id", "client_version", "pageSize", "pageToken"))
+
+
+def _wanted(protocol: str | None) -> str | None:
+    return None if protocol is None else PROTOCOLS.get(protocol, protocol)
+
+
+def _openai(model: Listed) -> dict[str, Any]:
+    """OpenAI's four fields, and what other lists say besides: Anthropic's display_name, OpenRouter's sizes and modalities."""
+    offer = model.offer
+    shown: dict[str, Any] = {"id": model.model, "object": "model", "created": offer.created, "owned_by": model.owner}
+    if offer.title:
+        shown |= {"name": offer.title, "display_name": offer.title}
+    if offer.context_tokens is not None:
+        shown["context_length"] = offer.context_tokens
+    if offer.output_tokens is not None:
+        shown["max_output_tokens"] = offer.output_tokens
+    if offer.inputs or offer.outputs:
+        shown["architecture"] = {"input_modalities": offer.inputs or ("text",), "output_modalities": offer.outputs or ("text",)}
+    return shown
+
+
+def _openai_list(models: Iterable[Listed], query: dict[str, str]) -> dict[str, Any]:
+    listed: dict[str, Any] = {"object": "list", "data": [_openai(model) for model in models]}
+    if "client_version" in query:
+        listed["models"] = []  # Codex wants its own list; an empty one leaves it to what it knows of models itself
+    return listed
+
+
+def _anthropic(model: Listed) -> dict[str, Any]:
+    offer = model.offer
+    shown = {"type": "model", "id": model.model, "display_name": offer.title or model.model, "created_at": iso(offer.created * 1000)}
+    if offer.context_tokens is not None:
+        shown["max_input_tokens"] = offer.context_tokens
+    if offer.output_tokens is not None:
+        shown["max_tokens"] = offer.output_tokens
+    return shown
+
+
+def _anthropic_list(models: list[Listed], query: dict[str, str]) -> dict[str, Any]:
+    limit = min(max(int(query["limit"]), 1), LIMIT_MOST) if query.get("limit", "").isdecimal() else LIMIT
+    ids = [model.model for model in models]
+    first, last = 0, len(ids)
+    if (after := query.get("after_id")) in ids:
+        first = ids.index(after) + 1
+    elif (before := query.get("before_id")) in ids:
+        last = ids.index(before)
+        first = max(0, last - limit)
+    page = models[first : min(last, first + limit)]
+    more = first > 0 if "before_id" in query else first + limit < len(ids)
+    ends = (page[0].model, page[-1].model) if page else (None, None)
+    return {"data": [_anthropic(model) for model in page], "has_more": more, "first_id": ends[0], "last_id": ends[1]}
+
+
+def _google(model: Listed) -> dict[str, Any]:
+    offer = model.offer
+    methods = [method for wire, methods in _GOOGLE_METHODS.items() if wire in model.wires for method in methods]
+    shown = {"name": f"models/{model.model}", "displayName": offer.title or model.model, "supportedGenerationMethods": methods}
+    if offer.context_tokens is not None:
+        shown["inputTokenLimit"] = offer.context_tokens
+    if offer.output_tokens is not None:
+        shown["outputTokenLimit"] = offer.output_tokens
+    return shown
+
+
+def _google_list(models: list[Listed], query: dict[str, str]) -> dict[str, Any]:
+    size = min(max(int(query["pageSize"]), 1), LIMIT_MOST) if query.get("pageSize", "").isdecimal() else LIMIT_MOST
+    begin = int(query["pageToken"]) if query.get("pageToken", "").isdecimal() else 0
+    usable = [model for model in models if not model.wires.isdisjoint(_GOOGLE_METHODS)]
+    listed: dict[str, Any] = {"models": [_google(model) for model in usable[begin : begin + size]]}
+    return listed | ({"nextPageToken": str(begin + size)} if begin + size < len(usable) else {})
+
+
+_SHAPES: dict[str, Callable[[Listed], dict[str, Any]]] = {"openai": _openai, "anthropic": _anthropic, "google": _google}
+_LISTS: dict[str, Callable[[list[Listed], dict[str, str]], dict[str, Any]]] = {
+    "openai": _openai_list, "anthropic": _anthropic_list, "google": _google_list,
+}  # fmt: skip

@@ -1,0 +1,83 @@
+"""Words: names and ids as Anthropic allows them, and why a message has stopped."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from penstock.upstream.bridges.conversation import Stop
+
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
+_MESSAGE_ID = re.compile(r"msg_[a-zA-Z0-9_-]{1,250}")
+_NAME_LIMIT = 128
+_UNSAYABLE = re.compile(r"[^a-zA-Z0-9_-]")
+_SAID = re.compile(r"_x([0-9a-f]{2,6})_")
+
+STOPS: dict[str, Stop] = {
+    "end_turn": "end",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "stop_sequence": "stop_sequence",
+    "tool_use": "tools",
+    "refusal": "refusal",
+    "pause_turn": "pause",
+}
+"""Why a message has stopped, by Anthropic's word."""
+
+REASONS: dict[Stop, str] = {
+    "end": "end_turn",
+    "length": "max_tokens",
+    "stop_sequence": "stop_sequence",
+    "tools": "tool_use",
+    "refusal": "refusal",
+    "pause": "pause_turn",
+}
+"""Anthropic's word for why a message has stopped."""
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def call_id(given: str) -> str:
+    """The id of a tool call: the one given, or where Anthropic does not allow that, always the same other one."""
+    return given if _ID.fullmatch(given) else f"toolu_{_digest(given)}"
+
+
+def message_id(given: str, request_id: str) -> str:
+    """The id of a message: the one given if it is Anthropic's, else one made of it or of the request's."""
+    return given if _MESSAGE_ID.fullmatch(given) else f"msg_{_digest(given or request_id)}"
+
+
+def sent_name(name: str) -> str:
+    """A tool's name as Anthropic allows it. What it does not allow is written as `_x2e_`, which `given_name` reads."""
+    if _UNSAYABLE.search(name):
+        name = _UNSAYABLE.sub(lambda found: f"_x{ord(found[0]):02x}_", name)
+    return (name or "tool") if len(name) <= _NAME_LIMIT else f"{name[: _NAME_LIMIT - 25]}_{_digest(name)}"
+
+
+def given_name(name: str) -> str:
+    """A tool's name as the client has given it."""
+    if "_x" not in name:
+        return name
+    return _SAID.sub(_unsaid, name)
+
+
+def _unsaid(found: re.Match[str]) -> str:
+    code = int(found[1], 16)
+    if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        return found[0]
+    return chr(code) if _UNSAYABLE.match(chr(code)) else found[0]
+
+
+def arguments_of(given: Any) -> str:
+    """A call's input as JSON text; an empty object for what is none."""
+    if not isinstance(given, dict):
+        return "{}"
+    try:
+        return msgspec.json.encode(given).decode()
+    except RecursionError:
+        return "{}"

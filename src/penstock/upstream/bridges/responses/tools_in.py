@@ -1,0 +1,91 @@
+"""Tools in: the tools of a request, and how far the model is free to call them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.upstream.bridges.conversation import Choice, Tool
+from penstock.upstream.bridges.responses.fields import flag, given, rows, table, text, wrong
+from penstock.upstream.bridges.responses.names import fitted
+
+
+def flat_name(namespace: str, name: str) -> str:
+    """The one name of a tool that is in a namespace, as clients run it that group tools (Codex, for each MCP server)."""
+    if not namespace:
+        return name
+    return fitted(f"{namespace}{'' if namespace.endswith('__') else '__'}{name}")
+
+
+class Tools:
+    """Tools as they are read. Those of a namespace, which the client runs like any other, are taken out of it."""
+
+    def __init__(self) -> None:
+        self.tools: list[Tool] = []
+        self.homes: dict[str, tuple[str, str]] = {}
+        """The namespace of a tool, and its name there, by the name that it has here."""
+
+    def all(self, value: Any, param: str) -> None:
+        """Read a list of tools."""
+        for index, entry in enumerate(rows(value, param)):
+            where = f"{param}[{index}]"
+            raw = table(entry, where)
+            if raw.get("type") == "namespace":
+                home = given(raw.get("name"), f"{where}.name")
+                for n, one in enumerate(rows(raw.get("tools"), f"{where}.tools")):
+                    self._one(table(one, f"{where}.tools[{n}]"), f"{where}.tools[{n}]", home)
+            else:
+                self._one(raw, where, "")
+
+    def _one(self, raw: dict[str, Any], param: str, home: str) -> None:
+        kind = text(raw.get("type"), f"{param}.type") or "function"
+        if kind not in ("function", "custom"):
+            self.tools.append(Tool(kind, kind="hosted", raw=raw))
+            return
+        flat = raw
+        if type(raw.get(kind)) is dict:  # as chat has it
+            flat, param = raw[kind], f"{param}.{kind}"
+        inner = given(flat.get("name"), f"{param}.name")
+        name = flat_name(home, inner)
+        if home:
+            self.homes[name] = (home, inner)
+        description = text(flat.get("description"), f"{param}.description")
+        if kind == "custom":
+            self.tools.append(Tool(name, description, kind="custom", raw={**flat, "type": "custom", "name": name}))
+            return
+        schema = flat.get("parameters")
+        schema = table(schema, f"{param}.parameters") if schema is not None else None
+        self.tools.append(Tool(name, description, schema, flag(flat.get("strict"), f"{param}.strict")))
+
+
+def choice_of(value: Any, tools: list[Tool]) -> tuple[Choice | None, list[Tool]]:
+    """The choice, and the tools that remain: `allowed_tools` takes the others away."""
+    if value is None:
+        return None, tools
+    if type(value) is str:
+        if value not in ("auto", "none", "required"):
+            raise wrong("tool_choice", "auto, none, required or an object")
+        return Choice(value), tools  # type: ignore[arg-type]  # checked above
+    choice = table(value, "tool_choice")
+    kind = given(choice.get("type"), "tool_choice.type")
+    inner = choice[kind] if type(choice.get(kind)) is dict else choice
+    if kind == "allowed_tools":
+        return _allowed(inner, tools)
+    name = text(inner.get("name"), "tool_choice.name")
+    if kind in ("function", "custom"):
+        return Choice("named", flat_name(text(inner.get("namespace"), "tool_choice.namespace"), given(name, "tool_choice.name"))), tools
+    return Choice("named", name or kind), tools
+
+
+def _allowed(choice: dict[str, Any], tools: list[Tool]) -> tuple[Choice, list[Tool]]:
+    mode = choice.get("mode")
+    if mode not in (None, "auto", "required"):
+        raise wrong("tool_choice.mode", "auto or required")
+    names = set()
+    for index, entry in enumerate(rows(choice.get("tools"), "tool_choice.tools")):
+        param = f"tool_choice.tools[{index}]"
+        one = table(entry, param)
+        kind = text(one.get("type"), f"{param}.type")
+        inner = one[kind] if type(one.get(kind)) is dict else one
+        home, name = text(inner.get("namespace"), f"{param}.namespace"), text(inner.get("name"), f"{param}.name")
+        names.add(flat_name(home, name) if name else kind)
+    return Choice("required" if mode == "required" else "auto"), [tool for tool in tools if tool.name in names]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from penstock.upstream.bridges.conversation import Choice, Tool
+from penstock.upstream.bridges.responses.tools_in import Tools, choice_of, flat_name
+
+SCHEMA = {"type": "object"}
+
+
+def read(*entries) -> Tools:
+    tools = Tools()
+    tools.all(list(entries), "tools")
+    return tools
+
+
+def test_functions_flat_and_nested():
+    flat = {"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": True}
+    nested = {"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True}}
+    assert read(flat).tools == read(nested).tools == [Tool("f", "d", SCHEMA, True)]
+    assert read({"name": "g"}).tools == [Tool("g")]
+
+
+def test_custom_tools_keep_their_grammar():
+    form = {"type": "grammar", "syntax": "lark", "definition": "start: x"}
+    (tool,) = read({"type": "custom", "name": "p", "format": form}).tools
+    assert tool.kind == "custom" and tool.raw == {"type": "custom", "name": "p", "format": form}
+
+
+def test_hosted_tools_are_kept_whole():
+    raw = {"type": "web_search", "external_web_access": False}
+    assert read(raw, {"type": "local_shell"}).tools == [
+        Tool("web_search", kind="hosted", raw=raw),
+        Tool("local_shell", kind="hosted", raw={"type": "local_shell"}),
+    ]
+
+
+def test_tools_of_a_namespace_are_taken_out_of_it():
+    tools = read(
+        {
+            "type": "namespace",
+            "name": "mcp__files",
+            "description": "d",
+            "tools": [{"type": "function", "name": "read", "parameters": SCHEMA}, {"type": "custom", "name": "edit"}],
+        }
+    )
+    assert [(tool.name, tool.kind) for tool in tools.tools] == [("mcp__files__read", "function"), ("mcp__files__edit", "custom")]
+    assert tools.homes == {"mcp__files__read": ("mcp__files", "read"), "mcp__files__edit": ("mcp__files", "edit")}
+
+
+def test_flat_names_fit_and_stay_apart():
+    assert flat_name("", "any.name") == "any.name" and flat_name("mcp__a__", "b") == "mcp__a__b"
+    long = [flat_name("n" * 60, f"tool{number}") for number in range(2)]
+    assert len(set(long)) == 2 and all(len(name) <= 64 for name in long)
+
+
+TOOLS = [Tool("f"), Tool("p", kind="custom"), Tool("web_search", kind="hosted")]
+
+
+@pytest.mark.parametrize(
+    ("value", "choice"),
+    [
+        (None, None),
+        ("auto", Choice("auto")),
+        ("none", Choice("none")),
+        ("required", Choice("required")),
+        ({"type": "function", "name": "f"}, Choice("named", "f")),
+        ({"type": "function", "function": {"name": "f"}}, Choice("named", "f")),
+        ({"type": "function", "name": "f", "namespace": "n"}, Choice("named", "n__f")),
+        ({"type": "custom", "name": "p"}, Choice("named", "p")),
+        ({"type": "web_search"}, Choice("named", "web_search")),
+    ],
+)
+def test_choices(value, choice):
+    assert choice_of(value, TOOLS) == (choice, TOOLS)
+
+
+def test_allowed_tools_take_the_others_away():
+    value = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}, {"type": "web_search"}]}
+    assert choice_of(value, TOOLS) == (Choice("required"), [TOOLS[0], TOOLS[2]])
+    nested = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "custom", "name": "p"}]}}
+    assert choice_of(nested, TOOLS) == (Choice("auto"), [TOOLS[1]])
