@@ -23,6 +23,7 @@ from penstock.billing.presence import Presence, withdraw_interrupted
 from penstock.billing.treasury import Sizes
 from penstock.catalog.door import Catalog
 from penstock.channels.door import ChannelDoor
+from penstock.channels.pools import tls_context
 from penstock.compat import operations, team, worker
 from penstock.compat.dashboard import Dashboard
 from penstock.control import Control
@@ -77,6 +78,7 @@ class Parts:
             pulse=self.pulse,
             limits=TickLimits.of(settings, self.pulse),
             channels=(),
+            tls=partial(tls_context, settings),
             door=self.channels,
             keys=None if settings.transparent else KeyRing(self.database, self.feed),
             catalog=Catalog(settings, self.database, self.feed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pkgutil import iter_modules
 
 import pytest
@@ -27,8 +28,11 @@ every_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PRO
 
 
 def test_every_module_is_found_under_its_own_name():
-    modules = {info.name for info in iter_modules(providers.__path__)} - {"provider"}
-    assert PROVIDERS.keys() == modules
+    modules = [import_module(f"{providers.__name__}.{info.name}") for info in iter_modules(providers.__path__)]
+    alone = {module.__name__.rpartition(".")[2].replace("_", "-"): module.PROVIDER for module in modules if hasattr(module, "PROVIDER")}
+    rows = {provider.name: provider for module in modules for provider in getattr(module, "PROVIDERS", ())}
+    assert alone.keys().isdisjoint(rows)
+    assert PROVIDERS == alone | rows
     assert all(name == provider.name for name, provider in PROVIDERS.items())
 
 

@@ -30,7 +30,19 @@ def names(route):
 
 def test_a_wire_goes_to_whoever_speaks_it(routed):
     assert names(routed("gpt-4o")) == ["openai"]
-    assert names(routed("gpt-4o", b"POST /v1/messages")) == ["anthropic"]
+    assert names(routed("claude-sonnet-4-5", b"POST /v1/messages")) == ["anthropic"]
+
+
+def test_a_model_goes_to_whose_it_is_even_over_a_bridge(routed):
+    route = routed("gpt-4o", b"POST /v1/messages")
+    assert names(route) == ["openai"] and route.lanes[0].bridge is not None
+    route = routed("claude-sonnet-4-5")
+    assert names(route) == ["anthropic"] and route.lanes[0].bridge.target == "messages"
+
+
+def test_a_model_that_nobody_knows_goes_to_whoever_speaks_the_wire(routed):
+    assert names(routed("new", b"POST /v1/messages")) == ["anthropic"]
+    assert names(routed("new")) == ["openai"]
 
 
 def test_a_model_goes_by_the_name_it_is_served_under(routed):
@@ -116,7 +128,10 @@ def test_a_wire_that_nobody_speaks(rig):
 def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
     route = routed("gpt-4o", rig=rig)
     price = price_of(route.lanes[0], rig.caller, rig.plane)
-    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.plane) == (price.at_most(100, 50), 150)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.plane) == (
+        price.at_most(100, 50),
+        150,
+    )
     cap = rig.settings.default_output_tokens
     assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (price.at_most(100, cap), 100 + cap)
     assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (0, 100 + cap)

@@ -93,11 +93,11 @@ def _offered(channel: Channel, official: Callable[[str], Iterable[str]]) -> Iter
     if not channel.names.globs:
         return
     if offers is None:
-        names = DEMO_MODELS if channel.provider.name == "demo" else official(channel.provider.price_name)
-        offers = {name: msgspec.structs.replace(_LEAST, name=name, title=DEMO_MODELS.get(name, "")) for name in names}
+        known: Iterable[str] = DEMO_MODELS if channel.provider.name == "demo" else official(channel.provider.price_name)
+        offers = {name: msgspec.structs.replace(_LEAST, name=name, title=DEMO_MODELS.get(name, "")) for name in known}
     for name, offer in offers.items():
         for glob, pattern in channel.names.globs:
-            public = name if pattern is None else _public(glob, pattern, name)
+            public: str | None = name if pattern is None else _public(glob, pattern, name)
             if public is not None and matches((glob,), public):
                 yield public, offer
                 break

@@ -312,8 +312,8 @@ def shown(whole: Whole, channels: Channels, door: ChannelDoor, *, whole_list: bo
     facts = {
         name: getattr(row, name)
         for name in (
-            "id", "name", "provider", "base_url", "wires", "priority", "weight", "timeouts", "on_disconnect", "tags", "options", "cost_micro",
-            "allow_private", "enabled", "discover",
+            "id", "name", "provider", "base_url", "wires", "priority", "weight", "timeouts", "on_disconnect", "tags", "options",
+            "cost_micro", "allow_private", "enabled", "discover",
         )
     }  # fmt: skip
     return ChannelShown(

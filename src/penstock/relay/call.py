@@ -86,7 +86,7 @@ async def call(
                 exchange.body, exchange.upload = await exchange.upload.whole(), None
             try:
                 if lane.errand is not None:
-                    await run_errand(lane, exchange, answer, record_limit)
+                    await run_errand(lane, exchange, answer, record_limit, plane)
                     return
                 answer.crossing = cross(lane, exchange)
             except PenstockError as refused:  # it cannot be said there; another lane may know how
@@ -102,7 +102,10 @@ async def call(
             continue
         failed = failure_of(await _ask(ask, exchange, answer), exchange)
         if failed is None or (failed.error is None and not _may_go_on(index, route, exchange, plane)):
-            exchange.notes = answer.crossing.dropped if answer.crossing is not None else b""
+            if answer.crossing is not None:
+                exchange.notes = answer.crossing.dropped
+            if plane.settings.show_channel:
+                exchange.notes += b"x-penstock-channel: %b\r\n" % lane.channel.name.encode()
             return
         answer.failed(failed.fault)
         answer.give_up()

@@ -19,7 +19,7 @@ from penstock.relay.outcome import COMPLETE, STOPPED
 from penstock.relay.splice import refusal
 from penstock.relay.tape import Tape
 from penstock.upstream.client.connection import UpstreamError
-from penstock.upstream.client.download import Downloader
+from penstock.upstream.client.download import Downloader, Means
 from penstock.upstream.client.fetch import Fetcher
 from penstock.upstream.client.head import Head
 from penstock.upstream.errands.errand import Order, Result
@@ -29,6 +29,7 @@ from penstock.upstream.usage import Usage
 if TYPE_CHECKING:
     from penstock.relay.call import Answer
     from penstock.relay.exchange import Exchange
+    from penstock.relay.plane import Plane
     from penstock.upstream.lanes import Lane
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -72,7 +73,7 @@ class Delivered:
         exchange.finish()
 
 
-async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limit: int) -> None:
+async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limit: int, plane: Plane) -> None:
     """Do a lane's errand, into `answer`. Raises PenstockError for what is refused, and where the provider failed."""
     assert lane.errand is not None  # noqa: S101  the caller looked
     channel, target = lane.channel, exchange.target
@@ -86,7 +87,7 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
         request_id=exchange.id,
         created=int(time.time()),
         fetch=Fetcher(channel),
-        download=Downloader(),
+        download=Downloader(Means(plane.tls(), channel.pool.proxy, channel.pool.allow_private)),
         settings=dict(channel.terms.options),
     )
     if channel.breakers.troubled:

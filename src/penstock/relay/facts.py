@@ -101,9 +101,7 @@ def extra_usage(usage: Usage) -> str | None:
     return json.dumps({name: getattr(usage, name) for name in _RARE if getattr(usage, name)} | calls)
 
 
-def make_record(
-    exchange: Exchange, caller: Caller, answer: Answer, outcome: str, streams: bool, limit: int
-) -> Record:
+def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str, streams: bool, limit: int) -> Record:
     """The record; bodies up to `limit` bytes. Secrets are taken out when it is written, off the hot path."""
     target, head = exchange.target, answer.head
     sent, shown = exchange.upload.tape if exchange.upload is not None else None, answer.splice.tape if answer.splice is not None else None

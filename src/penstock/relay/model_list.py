@@ -122,7 +122,12 @@ def _openai_list(models: Iterable[Listed], query: dict[str, str]) -> dict[str, A
 
 def _anthropic(model: Listed) -> dict[str, Any]:
     offer = model.offer
-    shown = {"type": "model", "id": model.model, "display_name": offer.title or model.model, "created_at": iso(offer.created * 1000)}
+    shown: dict[str, Any] = {
+        "type": "model",
+        "id": model.model,
+        "display_name": offer.title or model.model,
+        "created_at": iso(offer.created * 1000),
+    }
     if offer.context_tokens is not None:
         shown["max_input_tokens"] = offer.context_tokens
     if offer.output_tokens is not None:
@@ -148,7 +153,11 @@ def _anthropic_list(models: list[Listed], query: dict[str, str]) -> dict[str, An
 def _google(model: Listed) -> dict[str, Any]:
     offer = model.offer
     methods = [method for wire, methods in _GOOGLE_METHODS.items() if wire in model.wires for method in methods]
-    shown = {"name": f"models/{model.model}", "displayName": offer.title or model.model, "supportedGenerationMethods": methods}
+    shown: dict[str, Any] = {
+        "name": f"models/{model.model}",
+        "displayName": offer.title or model.model,
+        "supportedGenerationMethods": methods,
+    }
     if offer.context_tokens is not None:
         shown["inputTokenLimit"] = offer.context_tokens
     if offer.output_tokens is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.billing.door import Books, Holds, Treasury
@@ -14,9 +15,9 @@ from penstock.kit.pulse import Pulse
 from penstock.records.door import Recorder
 from penstock.relay.lists import Lists
 from penstock.relay.metrics import Metrics
+from penstock.relay.route import Known
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
-from penstock.upstream.lanes import Lanes
 
 if TYPE_CHECKING:
     from penstock.relay.drain import Drain
@@ -54,6 +55,8 @@ class Plane:
     pulse: Pulse
     limits: TickLimits
     channels: tuple[Channel, ...]
+    tls: Callable[[], SSLContext]
+    """How certificates of others are checked."""
     door: ChannelDoor
     """What knows of every model that the channels serve by name."""
     keys: KeyRing | None
@@ -65,7 +68,7 @@ class Plane:
     treasury: Treasury
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
-    routes: dict[tuple[str, str], Lanes] = field(default_factory=dict)
+    routes: dict[tuple[str, str], Known] = field(default_factory=dict)
     """Lanes that were found already, by wire and model. Whoever changes `channels` empties it."""
     stopping: bool = False
     record_limit: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from math import ceil
 from typing import TYPE_CHECKING
@@ -37,6 +38,13 @@ class Route(msgspec.Struct, frozen=True):
     model: str | None
 
 
+class Known(msgspec.Struct, frozen=True):
+    """What was found for a wire and a model: all lanes, and the route where there is only one of them."""
+
+    lanes: Lanes
+    alone: Route | None
+
+
 def price_of(lane: Lane, caller: Caller, plane: Plane) -> Price | None:
     """What the model costs this caller on a lane now; None if it has no price."""
     if lane.served is None or lane.model is None:
@@ -59,27 +67,29 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         if pays and not _is_model_list(exchange):
             raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
         return Route([_without_model(wire, exchange, plane)], None)
-    lanes = _pick(model, caller, exchange, plane)
+    route = _pick(plane.routes.get((wire, model)) or _learn(wire, model, exchange, plane), model, caller, exchange, plane)
     if caller.fallbacks is not None:
-        lanes = _with_fallbacks(lanes, model, caller, exchange, plane)
-    if not lanes:
-        raise _all_down(plane.routes[wire, model], model)
-    return Route(_payable(lanes, caller, plane) if pays else lanes, model)
+        route = _with_fallbacks(route, caller, exchange, plane)
+    if not route.lanes:
+        raise _all_down(plane.routes[wire, model].lanes, model)
+    return _payable(route, caller, plane) if pays else route
 
 
-def _pick(model: str, caller: Caller, exchange: Exchange, plane: Plane) -> list[Lane]:
-    """The lanes to try for a model, in order; empty if all are left alone for a while. Raises PenstockError 404 if there are none."""
-    wire = exchange.wire.name
-    lanes = plane.routes.get((wire, model))
-    if lanes is None:
-        lanes = find_lanes(wire, model, exchange, plane)
-        if len(plane.routes) >= ROUTES_KEPT:
-            plane.routes.clear()
-        plane.routes[wire, model] = lanes
-    if len(lanes.all) == 1:
-        return lanes.pick(1, None, 0)
+def _learn(wire: str, model: str, exchange: Exchange, plane: Plane) -> Known:
+    """Find the lanes for a model and remember them. Raises PenstockError 404 if there are none."""
+    lanes = find_lanes(wire, model, exchange, plane)
+    if len(plane.routes) >= ROUTES_KEPT:
+        plane.routes.clear()
+    known = plane.routes[wire, model] = Known(lanes, Route(list(lanes.all), model) if len(lanes.all) == 1 else None)
+    return known
+
+
+def _pick(known: Known, model: str, caller: Caller, exchange: Exchange, plane: Plane) -> Route:
+    """The lanes to try, in order; none if all are left alone for a while. A single one is always tried."""
+    if known.alone is not None:
+        return known.alone
     key = stickiness(exchange.body, exchange.sifted.forward, model, caller.key_id or "") if exchange.body else None
-    return lanes.pick(plane.attempts, key, time.time())
+    return Route(known.lanes.pick(plane.attempts, key, time.time()), model)
 
 
 def _all_down(lanes: Lanes, model: str) -> PenstockError:
@@ -88,33 +98,32 @@ def _all_down(lanes: Lanes, model: str) -> PenstockError:
     return PenstockError("all_channels_down", f"No channel for {model!r} can be asked now: {why}.", retry_after_s=max(1, wait_s))
 
 
-def _with_fallbacks(lanes: list[Lane], model: str, caller: Caller, exchange: Exchange, plane: Plane) -> list[Lane]:
-    """`lanes`, then those of the models that the key falls back to and may use."""
-    found = list(lanes)
-    for other in caller.falls_back_to(model):
+def _with_fallbacks(route: Route, caller: Caller, exchange: Exchange, plane: Plane) -> Route:
+    """The lanes of the route, then those of the models that the key falls back to and may use."""
+    found, wire = list(route.lanes), exchange.wire.name
+    for other in caller.falls_back_to(route.model or ""):
         if len(found) < plane.attempts and caller.allows(other):
-            try:
-                found += _pick(other, caller, exchange, plane)
-            except PenstockError:
-                continue
-    return found[: plane.attempts]
+            with contextlib.suppress(PenstockError):  # it is not served: the next one may be
+                known = plane.routes.get((wire, other)) or _learn(wire, other, exchange, plane)
+                found += _pick(known, other, caller, exchange, plane).lanes
+    return Route(found[: plane.attempts], route.model)
 
 
-def _payable(lanes: list[Lane], caller: Caller, plane: Plane) -> list[Lane]:
-    """The lanes on which the model has a price: to those who pay, nothing is silently free.
+def _payable(route: Route, caller: Caller, plane: Plane) -> Route:
+    """The route without the lanes on which the model has no price: to those who pay, nothing is silently free.
 
     Raises PenstockError 402 `model_not_priced` when none is left.
     """
-    priced = [lane for lane in lanes if price_of(lane, caller, plane) is not None]
+    priced = [lane for lane in route.lanes if price_of(lane, caller, plane) is not None]
     if not priced:
-        raise PenstockError(
-            "model_not_priced", f"The model {lanes[0].model!r} has no price here. Ask the operator to set one.", param="model"
-        )
-    return priced
+        raise PenstockError("model_not_priced", f"The model {route.model!r} has no price here. Ask the operator to set one.", param="model")
+    return route if len(priced) == len(route.lanes) else Route(priced, route.model)
 
 
 def find_lanes(wire: str, model: str, exchange: Exchange, plane: Plane) -> Lanes:
     """All lanes for a model on a client's wire. Of channels that take any model those count of whose providers it is known to be.
+
+    A model that nobody is known to have is asked of those who speak the client's wire, if there are any.
 
     Raises PenstockError 404.
     """
@@ -129,7 +138,9 @@ def find_lanes(wire: str, model: str, exchange: Exchange, plane: Plane) -> Lanes
         if any(_lane(channel, wire, model, None) is not None for channel in plane.channels):
             raise PenstockError("model_not_found", f"The model {model!r} is not served here.", param="model")
         raise PenstockError("no_channel", f"No provider is configured for {exchange.target.path}.")
-    return Lanes(ranked[min(ranked)])
+    best = min(ranked)
+    lanes = ranked[best]
+    return Lanes([lane for lane in lanes if lane.direct] or lanes if best == PERHAPS else lanes)
 
 
 def _lane(channel: Channel, wire: str, model: str, served: str | None) -> Lane | None:

@@ -151,8 +151,6 @@ def _lines(exchange: Exchange, answer: Answer, cost_nano: int, plane: Plane) -> 
     lines = []
     if settings.show_cost:
         lines.append(b"x-penstock-cost: %b\r\n" % cost)
-    if settings.show_channel:
-        lines.append(b"x-penstock-channel: %b\r\n" % answer.channel.name.encode())
     if settings.show_overhead:
         spent_ns = (answer.sent_ns - exchange.began_ns) + (perf_counter_ns() - answer.head_ns)
         lines.append(b"x-penstock-overhead-ms: %.3f\r\n" % (spent_ns / 1e6))

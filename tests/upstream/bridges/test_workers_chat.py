@@ -236,6 +236,16 @@ async def test_tools_of_codex_are_functions_here(workers):
     assert {one["type"] for one in done} == {"custom_tool_call"}
 
 
+async def test_what_cursor_sends_to_the_chat_path(workers, provider):
+    asked = {"messages": HELLO, "stream": True, "tools": [{"type": "custom", "custom": {"name": "weather"}}]}
+    back = await crossed(workers, CHAT, asked, "@cf/test/tools")
+    assert back.sent.json["messages"] == HELLO
+    calls = [call for one in back.chunks[:-1] for choice in one["choices"] for call in choice["delta"].get("tool_calls", [])]
+    assert {call["type"] for call in calls if "type" in call} == {"custom"}
+    plain = await crossed(workers, CHAT, {"input": "Hello"}, LLAMA)
+    assert plain.json["choices"][0]["message"]["content"] == "Hello"
+
+
 async def test_a_broken_stream_of_another_wire(workers):
     back = await crossed(workers, BRIDGES["messages", "workers_chat"], {**OTHERS["messages"], "stream": True}, "@cf/test/breaks")
     assert back.chunks[-1]["type"] == "error" and back.ended

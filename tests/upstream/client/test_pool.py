@@ -120,6 +120,30 @@ async def test_close_closes_everything(pool, provider, client):
     assert (pool.take(), pool.busy, pool.idle) == (None, 0, 0)
 
 
+async def test_a_pool_that_is_let_go_of_closes_as_its_answers_end(pool, provider, client, beat, pulse):
+    provider.script(PLAIN).script(PLAIN)
+    idle, busy = await pool.connect(), await pool.connect()
+    await client.ask(idle)
+    pool.close_idle()
+    assert (pool.idle, pool.busy, pool.take()) == (0, 1, None)
+    assert (await client.ask(busy)).error is None
+    assert pool.idle == 1
+    beat()
+    assert (pool.idle, pool.busy) == (0, 0)
+    beat()
+    assert pulse._sweepers == []
+    await provider.until_closed()
+
+
+async def test_whoever_still_has_it_may_use_it(pool, provider, client, beat, pulse):
+    pool.close_idle()
+    assert pulse._sweepers == []
+    await client.ask(await pool.connect())
+    assert (pool.idle, len(pulse._sweepers)) == (1, 1)
+    beat()
+    assert (pool.idle, pulse._sweepers) == (0, [])
+
+
 # bounds
 
 
@@ -285,6 +309,13 @@ async def test_a_provider_that_closes_at_once_leaves_nothing_behind(step, pool, 
             await client.head(await pool.connect())
         assert (caught.value.kind in {"broken", "refused"}, caught.value.reused) == (True, False)
         await client.soon(lambda: pool.busy == 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_private_networks_are_refused_where_they_are_not_allowed(host, provider, pulse):
+    pool = Pool(Origin.of(f"http://{host}:{provider.port}"), Limits(), pulse, allow_private=False)
+    error = await failure(pool.connect())
+    assert (error.kind, "allow_private" in str(error), pool.busy, provider.opened) == ("refused", True, 0, 0)
 
 
 # TLS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.bridge import Spot
 from penstock.upstream.bridges.conversation import Audio, Document, Failure, Image, Refusal, Reply, Text, Thought, ToolCall, ToolResult
 from penstock.upstream.bridges.dropped import Dropped
@@ -26,6 +27,11 @@ class Between:
         """The request in the provider's words."""
         asked = self._ours.read_ask(body)
         asked.model = spot.public  # where it is not in the body
+        if spot.path.endswith(":streamGenerateContent"):
+            if b"alt=sse" not in spot.query:
+                words = "A stream of a model of another provider's comes as server-sent events only: add ?alt=sse to the URL."
+                raise PenstockError("cannot_translate", words, param="alt")
+            asked.stream = True
         dropped = Dropped()
         sent = self._theirs.write_ask(asked, spot.model, dropped)
         about = About(asked, spot.public, spot.request_id, spot.created, dropped.aliases)

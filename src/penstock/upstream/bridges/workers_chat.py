@@ -25,17 +25,24 @@ TARGET = "workers_chat"
 PATH = "/v1/chat/completions"
 _JSON = b"application/json"
 _JSON_LINE = b"content-type: application/json\r\n"
-_KINDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Chat:
-    """From chat completions: the request is edited, the answer put right."""
+    """From chat completions: the request is edited, the answer put right.
+
+    Cursor sends what only a side can read: `input` for messages, and tools that take free text.
+    """
 
     source = "chat"
     target = TARGET
 
-    def cross(self, body: bytes, spot: Spot) -> Straight:
+    def __init__(self, chat: Side | None = None) -> None:
+        self._detour = Repaired(chat, chat) if chat is not None else None
+
+    def cross(self, body: bytes, spot: Spot) -> Straight | Detour:
         """The request as Workers AI takes it."""
+        if self._detour is not None and (b'"custom"' in body or b'"messages"' not in body):
+            return self._detour.cross(body, spot)
         dropped = Dropped()
         return Straight(asks.write(body, spot.model, dropped), spot, dropped)
 
@@ -180,7 +187,7 @@ def _bridges() -> tuple[Any, ...]:
     found = (getattr(import_module(f"{bridges_package.__name__}.{name}"), "SIDE", None) for name in names)
     sides: dict[str, Side] = {side.wire: side for side in found if side is not None}
     chat = sides.pop("chat", None)
-    return (Chat(), *(Repaired(side, chat) for side in sides.values())) if chat is not None else (Chat(),)
+    return (Chat(chat), *(Repaired(side, chat) for side in sides.values())) if chat is not None else (Chat(),)
 
 
 BRIDGES = _bridges()

@@ -23,6 +23,7 @@ TOTAL_S = 120.0
 REDIRECTS = 3
 URL_LIMIT = 8192
 _MOVED = frozenset((301, 302, 303, 307, 308))
+_REQUEST = b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\naccept-encoding: identity\r\nuser-agent: penstock\r\nconnection: close\r\n\r\n"
 _SAFE = "%/:=&?~+!$,;'@()*[]"
 
 
@@ -61,11 +62,8 @@ async def download(url: str, means: Means, limit: int = ANSWER_LIMIT) -> Fetched
 async def _get(url: str, means: Means, limit: int) -> tuple[Head, bytes]:
     origin, target = _split(url)
     pool = Pool(origin, Limits(), Pulse(), means.tls, proxy=means.proxy, allow_private=means.allow_private, look_up=means.look_up)
-    request = (
-        b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\naccept-encoding: identity\r\nuser-agent: penstock\r\nconnection: close\r\n\r\n"
-    )
     try:
-        return await gather(await pool.connect(), request % (target, origin.authority), limit)
+        return await gather(await pool.connect(), _REQUEST % (target, origin.authority), limit)
     except UpstreamError as failure:
         if isinstance(failure.__cause__, PenstockError):
             raise failure.__cause__ from None

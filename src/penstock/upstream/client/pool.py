@@ -31,7 +31,7 @@ class Limits(NamedTuple):
 class Pool:
     """The connections to one origin, through a proxy if there is one; into private networks only if these are allowed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a connection depends on
         self,
         origin: Origin,
         limits: Limits,
@@ -48,6 +48,7 @@ class Pool:
         self.pulse = pulse
         if origin.secure and tls is None:
             raise ValueError("an https origin needs a TLS context")
+        self.proxy, self.allow_private = proxy, allow_private
         self._dial = Dial(origin, tls if origin.secure else None, proxy, allow_private, look_up)
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()

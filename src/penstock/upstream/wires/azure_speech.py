@@ -15,9 +15,8 @@ from penstock.upstream.wires.platform import PlatformWire
 from penstock.upstream.wires.wire import Ask, Wire
 
 MODEL = "azure-tts"
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_TAG = re.compile(r"<[^<>]*>")
+_MARKUP = re.compile(r"<!--.*?-->|<!\[CDATA\[(.*?)\]\]>|<[^<>]*>", re.DOTALL)
+"""Comments, tags, and text that may look like either."""
 _ALIAS = re.compile(r"""\balias\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
@@ -34,10 +33,8 @@ _FIELDS = msgspec.json.Decoder(SpeechFields)
 def spoken(ssml: str) -> int:
     """The characters of SSML that are text: no tags, but what is said in the place of something else."""
     aliases = sum(len(unescape(double or single)) for double, single in _ALIAS.findall(ssml))
-    # What stands in CDATA is text although it may look like tags.
-    plain = _CDATA.split(_COMMENT.sub("", ssml))
-    text = "".join(unescape(_TAG.sub("", part)) if not index % 2 else part for index, part in enumerate(plain))
-    return len(text.strip()) + aliases
+    literal = sum(len(match[1]) for match in _MARKUP.finditer(ssml) if match[1])
+    return len(unescape(_MARKUP.sub("", ssml)).strip()) + literal + aliases
 
 
 class AzureSpeechWire(PlatformWire):

@@ -258,8 +258,12 @@ def test_nothing_but_errors_of_ours_whatever_is_asked(body):
         assert error.code in ("invalid_json", "invalid_request", "cannot_translate")
 
 
-@given(JSON | st.binary(max_size=20))
-def test_nor_whatever_the_body_is(value):
-    body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    with pytest.raises(PenstockError):
+@given(
+    (JSON | st.dictionaries(st.sampled_from(["input", "tools", "text", "model"]), JSON)).map(json.dumps).map(str.encode)
+    | st.binary(max_size=20)
+)
+def test_nor_whatever_the_body_is(body):
+    try:
         read_ask(body)
+    except PenstockError as error:
+        assert error.status == 400

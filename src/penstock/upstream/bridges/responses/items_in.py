@@ -66,10 +66,8 @@ class Reading:
             self._item(item, param)
 
     def _item(self, item: dict[str, Any], param: str) -> None:
-        kind = item.get("type")
-        if kind is None:
-            kind = "message" if "role" in item else "item_reference"
-        reader = self._readers.get(kind) if type(kind) is str else None
+        kind = text(item.get("type"), f"{param}.type") or ("message" if "role" in item else "item_reference")
+        reader = self._readers.get(kind)
         if reader is not None:
             reader(self, item, param)
         elif kind in _RUN_BY_CLIENT:

@@ -82,7 +82,7 @@ def completion(body: bytes, known: Known) -> dict[str, Any] | Failure:
     if failure is not None:
         return failure
     inner = unwrapped(answer)
-    if isinstance(inner, str) and inner:
+    if isinstance(inner, str) and inner and inner is not answer:
         inner = {"response": inner}
     if not isinstance(inner, dict):
         return unreadable("an empty result")
