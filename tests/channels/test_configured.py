@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 
 from fake_provider import FakeProvider
-from penstock.catalog.channels import channels_from, tls_context
+from penstock.channels.configured import BY_KEY, channels_from
+from penstock.channels.pools import Pools
 from penstock.kit.pulse import Pulse
 from penstock.settings import Settings
 from penstock.upstream.client.connection import UpstreamError
-from penstock.upstream.wires import WIRES
+from penstock.upstream.providers.provider import ANTHROPIC_WIRES, OPENAI_WIRES
 
 KEYS = {"openai_api_key": "sk-openai", "anthropic_api_key": "sk-anthropic"}
 
 
 def channels(demo_port: int | None = None, **settings):
-    return channels_from(Settings(**settings), Pulse(), demo_port)
+    known = Settings(**settings)
+    return channels_from(known, Pools(known, Pulse()), demo_port)
 
 
 def served_by(found, wire: str, model: str | None) -> list[str]:
     """The names of the channels, in the order in which they are asked."""
-    return [channel.name for channel in found if channel.serves(wire, model)]
+    return [channel.name for channel in found if channel.speaks(wire, model) and channel.names.served(model or "") is not None]
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_base_urls():
 def test_the_demo_provider_alone_serves_everything():
     found = channels(9, demo=True)
     assert [channel.name for channel in found] == ["demo"]
-    assert all(served_by(found, wire, "gpt-4o") == ["demo"] for wire in WIRES)
+    assert all(served_by(found, wire, "gpt-4o") == ["demo"] for wire in (*OPENAI_WIRES, *ANTHROPIC_WIRES))
     assert served_by(found, "passthrough", None) == ["demo"]
 
 
@@ -104,17 +104,23 @@ def test_beside_two_real_ones_it_serves_its_own_models():
     assert served_by(found, "messages", "claude") == ["anthropic"]
 
 
+def test_each_provider_with_a_key_is_there():
+    keys = {f"{name}_api_key": "sk-test" for name in BY_KEY}
+    found = channels(**keys)
+    assert [channel.name for channel in found] == list(BY_KEY)
+    assert channels(groq_api_key="sk-test")[0].base_url == "https://api.groq.com/openai/v1"
+
+
+def test_their_order_is_kept_by_priority():
+    found = channels(**KEYS)
+    assert found[0].terms.priority > found[1].terms.priority
+
+
 def test_limits_come_from_the_settings():
     limits = channels(
         connect_s=1, first_byte_s=2, idle_s=3, total_s=4, upstream_keep_alive_s=5, upstream_head_limit=2048, upstream_connections=7
     )[0].pool.limits
     assert limits == (1, 2, 3, 4, 5, 2048, 7)
-
-
-def test_tls_is_checked_and_speaks_http_1():
-    context = tls_context(Settings())
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 async def test_the_ca_file_says_whom_to_trust(authority, stranger, ca_file):

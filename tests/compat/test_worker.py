@@ -43,6 +43,8 @@ def new_record(number: int = 1, **given: Any) -> Record:
         "duration_ms": 12,
         "is_stream": False,
         "outcome": "complete",
+        "channel": "second",
+        "attempts": ("first: 500 Internal Server Error", "other: busy"),
     }
     return Record(**(fields | given))
 
@@ -77,6 +79,8 @@ EXPECTED = {
     "rewritten_model": "gpt-4o-mini",
     "duration_ms": "12",
     "is_stream": "false",
+    "channel": "second",
+    "attempts": "first: 500 Internal Server Error; other: busy",
 }
 
 

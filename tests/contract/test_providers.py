@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.upstream import providers
+from penstock.upstream.bridges import BRIDGES
+from penstock.upstream.errands import ERRANDS
 from penstock.upstream.providers import PROVIDERS
 from penstock.upstream.wires import WIRES
 
@@ -29,7 +31,8 @@ every_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PRO
 
 def test_every_module_is_found_under_its_own_name():
     modules = [import_module(f"{providers.__name__}.{info.name}") for info in iter_modules(providers.__path__)]
-    alone = {module.__name__.rpartition(".")[2].replace("_", "-"): module.PROVIDER for module in modules if hasattr(module, "PROVIDER")}
+    alone = {module.PROVIDER.name: module.PROVIDER for module in modules if hasattr(module, "PROVIDER")}
+    assert {name.replace("-", "_") for name in alone} == {module.__name__.rpartition(".")[2] for module in modules if hasattr(module, "PROVIDER")}
     rows = {provider.name: provider for module in modules for provider in getattr(module, "PROVIDERS", ())}
     assert alone.keys().isdisjoint(rows)
     assert PROVIDERS == alone | rows
@@ -38,21 +41,23 @@ def test_every_module_is_found_under_its_own_name():
 
 @every_provider
 def test_its_wires_exist(provider):
-    assert provider.wires <= WIRES.keys()
-    assert "passthrough" in provider.wires
+    answered = {*WIRES, *(target for _, target in ERRANDS)}
+    assert provider.wires and set(provider.wires) <= answered
+    assert len(set(provider.wires)) == len(provider.wires)
 
 
 def test_every_wire_is_spoken_by_somebody_real():
-    spoken = frozenset().union(*(provider.wires for name, provider in PROVIDERS.items() if name != "demo"))
-    assert spoken == WIRES.keys()
+    spoken = {wire for name, provider in PROVIDERS.items() if name != "demo" for wire in provider.wires}
+    translated = {source for source, target in (*BRIDGES, *ERRANDS) if target in spoken}
+    assert WIRES.keys() <= spoken | translated
 
 
 @every_provider
-def test_its_credential_is_one_header_line_that_the_relay_takes_from_clients(provider):
+def test_its_credential_is_one_header_line(provider):
     line = provider.credential("sk-test")
     assert LINE.fullmatch(line)
     assert line.endswith(b"sk-test\r\n")
-    assert provider.credential_header in {b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"}
+    assert provider.credential_header in {b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"ocp-apim-subscription-key"}
 
 
 @every_provider

@@ -11,7 +11,7 @@ from penstock.records.record import Record
 STORED = (
     "id", "created_at_ms", "key_id", "method", "path", "wire", "original_model", "rewritten_model", "request_headers",
     "request_body", "response_status", "response_headers", "response_body", "duration_ms", "is_stream", "outcome",
-    "request_truncated", "response_truncated",
+    "request_truncated", "response_truncated", "channel", "attempts",
 )  # fmt: skip
 
 

@@ -156,6 +156,7 @@ def test_a_record_has_both_sides(live_records):
     assert record.response_status == 404 and (b"x-shown", b"1") in record.response_headers
     assert b"".join(record.response_body) == b'{"error":{}}'
     assert (record.is_stream, record.outcome, record.request_truncated, record.response_truncated) == (False, "complete", False, False)
+    assert (record.channel, record.attempts) == ("openai", ())
 
 
 def test_a_record_of_what_was_never_answered(rig):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, unquote
 
 import pytest
@@ -17,7 +18,7 @@ SPELLINGS = [
     "/v1/{}", "/{}", "//{}", "//v1/{}", "/v1//{}", "///v1///{}", "/v1/v1/{}", "/v1/v1/v1/{}", "//v1//v1//{}", "/v1/{}/", "/{}/", "/v1/{}//",
     "http://gateway/v1/{}", "https://gateway:8080/{}", "HTTP://gateway//v1/v1/{}/",
 ]  # fmt: skip
-CLAIMED = [path.removeprefix("/v1/") for wire in WIRES.values() for path in wire.paths]
+CLAIMED = [path.removeprefix("/v1/") for wire in WIRES.values() for path in wire.paths if path.startswith("/v1/")]
 
 
 def target(url: str, method: str = "POST"):
@@ -54,6 +55,36 @@ def test_what_clients_send(url, path, query):
     assert found.wire is not None
 
 
+@pytest.mark.parametrize(
+    ("url", "path", "wire"),
+    [
+        ("/v1beta/models/gemini-2.5-flash:generateContent", "/v1beta/models/gemini-2.5-flash:generateContent", "gemini"),
+        ("/v1/models/gemini-2.5-flash:streamGenerateContent?alt=sse", "/v1/models/gemini-2.5-flash:streamGenerateContent", "gemini"),
+        ("/v1alpha/models/m:countTokens", "/v1alpha/models/m:countTokens", "gemini_count"),
+        ("/v1beta/tunedModels/m:embedContent/", "/v1beta/tunedModels/m:embedContent", "gemini_embed"),
+        ("/models/m:generateContent", "/v1/models/m:generateContent", "gemini"),
+        ("/v1/v1beta//models/m:generateContent", "/v1beta/models/m:generateContent", "gemini"),
+        ("/v1beta/v1/models/m:generateContent", "/v1/models/m:generateContent", "gemini"),
+        ("/v1beta/models/@cf/meta/llama:generateContent", "/v1beta/models/@cf/meta/llama:generateContent", "gemini"),
+        ("/v1beta/models/google%2Fm%3AgenerateContent", "/v1beta/models/google/m:generateContent", "gemini"),
+        ("/v1beta/models/a%20b%3F%2523:generateContent", "/v1beta/models/a%20b%3F%2523:generateContent", "gemini"),
+        ("/v1beta/models/%6d:gener%61teContent", "/v1beta/models/m:generateContent", "gemini"),
+    ],
+)
+def test_models_that_are_called_by_their_address(url, path, wire):
+    found = target(url)
+    assert (found.path, found.wire) == (path, WIRES[wire])
+    assert target(path).path == path
+
+
+@pytest.mark.parametrize(
+    "url", ["/v1beta/models", "/v1beta/models/m", "/v1beta/files", "/v1beta/models/m:predict", "/v1beta/chat/completions"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_rest_of_googles_is_the_control_planes(url, method):
+    assert target(url, method).wire is None
+
+
 def test_every_wire_has_a_root():
     assert {path.split("/")[0] for path in CLAIMED} <= ROOTS
 
@@ -79,6 +110,26 @@ def test_every_wire_has_a_root():
 def test_the_rest_is_the_control_planes(url):
     found = target(url, "GET")
     assert (found.wire, found.refused) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "path", "wire"),
+    [
+        ("POST", "/api/v1/ai/draw/flux/schnell", "/api/v1/ai/draw/flux/schnell", "flux"),
+        ("POST", "//api//v1/ai/draw/flux/pro-11/", "/api/v1/ai/draw/flux/pro-11", "flux"),
+        ("POST", "https://gateway/api/v1/ai/draw/nd/imagine", "/api/v1/ai/draw/nd/imagine", "nd"),
+        ("GET", "/api/v1/openapi/search/google-search/v1?q=a&key=sk-a", "/api/v1/openapi/search/google-search/v1", "google_search"),
+        ("GET", "/api/v1/openapi/azure/voices/v1", "/api/v1/openapi/azure/voices/v1", "azure_voices"),
+        ("OPTIONS", "/api/v1/openapi/search/serper/v1", "/api/v1/openapi/search/serper/v1", "serper"),
+        ("GET", "/api/v1/openapi/search/serper/v1", "/api/v1/openapi/search/serper/v1", None),
+        ("POST", "/api/v1/ai/draw/flux/other", "/api/v1/ai/draw/flux/other", None),
+        ("POST", "/api/v1/user/admin/balance", "/api/v1/user/admin/balance", None),
+        ("POST", "/v1/api/v1/ai/draw/flux/schnell", "/v1/api/v1/ai/draw/flux/schnell", "passthrough"),
+    ],
+)
+def test_the_platforms_own_paths(method, url, path, wire):
+    found = target(url, method)
+    assert (found.path, found.wire.name if found.wire is not None else None, found.refused) == (path, wire, False)
 
 
 @pytest.mark.parametrize(("method", "wire"), [("POST", "chat"), ("GET", "passthrough"), ("DELETE", "passthrough"), ("HEAD", "passthrough")])
@@ -208,8 +259,21 @@ def test_look_ups_are_remembered_but_no_secrets_and_not_without_bound():
     assert not any(b"key=" in url or len(url) > 512 for _, url in paths._targets)
 
 
+@given(st.text("aZ%:/. é", min_size=1, max_size=20))
+def test_a_model_is_the_one_that_the_provider_will_see(name):
+    """However a client has encoded it: the path that is forwarded means what was metered."""
+    found = target(f"/v1beta/models/{quote(name, safe='')}:generateContent")
+    if found.wire is not WIRES["gemini"]:
+        return
+    again = paths._read(b"POST", found.path.encode("ascii"))
+    assert (again.path, again.wire) == (found.path, found.wire)
+    assert " " not in found.path
+    sent = unquote(found.path).removeprefix("/v1beta/models/").removesuffix(":generateContent")
+    assert sent == re.sub("/+", "/", name).lstrip("/") or not name.strip("/")
+
+
 @pytest.mark.timeout(5)
-@pytest.mark.parametrize("piece", ["/", "/v1", "%25", "%2e", "..", "/a", "%2f", ".", ";", "%"])
+@pytest.mark.parametrize("piece", [":generateContent", ":", "/models/", "/", "/v1", "%25", "%2e", "..", "/a", "%2f", ".", ";", "%"])
 def test_long_urls_are_read_in_no_time(piece):
     for _ in range(20):
         paths._read(b"POST", ("/v1" + piece * (16384 // len(piece))).encode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from urllib.parse import parse_qs
 
 import brotli
 import pytest
@@ -156,9 +155,11 @@ def test_what_was_left_of_an_upload_is_never_sent_as_a_request(vendor_gateway, v
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"])
 def test_url_encoded_speech(vendor_gateway, vendor, post, kind):
     before = len(vendor_gateway.charges())
-    body = b"input=Hello+there%21&model=tts-1&voice=alloy"
+    body = b"input=Hello+there%21&model=tts-1&voice=alloy&speed=1.5"
     assert post("/v1/audio/speech", body, f"content-type: {kind}").status == 200
-    assert [received.body for received in vendor.requests] == [body] * 2
+    spelt = {"input": "Hello there!", "model": "tts-1", "voice": "alloy", "speed": 1.5}
+    assert [json.loads(received.body) for received in vendor.requests] == [spelt] * 2
+    assert {received.header("content-type") for received in vendor.requests} == {b"application/json"}
     rows = vendor_gateway.charges(before + 2)[before:]
     assert {(row["wire"], row["model"], json.loads(row["extra_usage"])["characters"]) for row in rows} == {("speech", "tts-1", 12)}
     assert post("/v1/audio/speech", b"input=Hello", f"content-type: {kind}").code == "missing_model"
@@ -186,7 +187,7 @@ def test_a_model_is_renamed_wherever_it_is(renaming, vendor, post, encoding):
     bodies = [received.body for received in vendor.requests]
     assert bodies[:2] == [b'{"x":"old", "model":"new-and-longer"}'] * 2
     assert bodies[2:4] == [SOUND + part("model", b"new-and-longer") + SOUND + END] * 2
-    assert [parse_qs(body.decode()) for body in bodies[4:]] == [{"input": ["old"], "model": ["new-and-longer"], "voice": ["é"]}] * 2
+    assert [json.loads(body) for body in bodies[4:]] == [{"input": "old", "model": "new-and-longer", "voice": "é"}] * 2
     assert {received.header("content-encoding") for received in vendor.requests} == {None}
     rows = renaming.charges(before + 6)[before:]
     assert [(row["model"], row["served_model"]) for row in rows] == [("old", "new-and-longer")] * 6

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,6 +32,8 @@ REASON_LIMIT = 200
 ROWS = 200
 """Of one statement."""
 OPEN = "open"
+AHEAD_MS = 60_000
+"""A row that is further ahead of the clock than this is from before it was set back."""
 _log = logging.getLogger("penstock.channels")
 
 Whose = tuple[str, str]
@@ -180,10 +182,13 @@ class SharedBreakers:
         for row in rows:
             state = State(row.model, row.at_ms / 1000, row.until_ms / 1000, row.failures, row.reason)
             found.setdefault((row.channel_id, row.credential_id), []).append(state)
+        newer: dict[Whose, set[str]] = {}
+        for channel_id, credential_id, model in self._changes:
+            newer.setdefault((channel_id, credential_id), set()).add(model)
         for whose, breakers in self._known.items():
             states = found.get(whose, ())
             if states or breakers.troubled:
-                breakers.load(states, {model for *other, model in self._changes if tuple(other) == whose})
+                breakers.load(states, newer.get(whose, ()))
 
 
 def whose_of(channel: Channel) -> Whose:
@@ -212,9 +217,9 @@ async def _put(session: AsyncSession, rows: list[dict[str, str | int]]) -> None:
     """Write open breakers over older ones."""
     insert = (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(BreakerRow)
     fresh = {name: insert.excluded[name] for name in ("state", "until_ms", "failures", "reason", "at_ms")}
-    done = insert.values(rows).on_conflict_do_update(
-        index_elements=["channel_id", "credential_id", "model"], set_=fresh, where=insert.excluded["at_ms"] >= BreakerRow.at_ms
-    )
+    at_ms = insert.excluded["at_ms"]
+    older = or_(BreakerRow.at_ms <= at_ms, BreakerRow.at_ms > at_ms + AHEAD_MS)
+    done = insert.values(rows).on_conflict_do_update(index_elements=["channel_id", "credential_id", "model"], set_=fresh, where=older)
     await session.execute(done)
 
 
@@ -222,4 +227,5 @@ async def _remove(session: AsyncSession, closed: list[tuple[str, str, str, int]]
     """Remove breakers that have closed, but for those that others have opened since."""
     keys = tuple_(BreakerRow.channel_id, BreakerRow.credential_id, BreakerRow.model)
     latest_ms = max(at_ms for *_, at_ms in closed)
-    await session.execute(delete(BreakerRow).where(keys.in_([key[:3] for key in closed]), BreakerRow.at_ms <= latest_ms))
+    older = or_(BreakerRow.at_ms <= latest_ms, BreakerRow.at_ms > latest_ms + AHEAD_MS)
+    await session.execute(delete(BreakerRow).where(keys.in_([key[:3] for key in closed]), older))

@@ -97,9 +97,9 @@ def _offered(channel: Channel, official: Callable[[str], Iterable[str]]) -> Iter
         offers = {name: msgspec.structs.replace(_LEAST, name=name, title=DEMO_MODELS.get(name, "")) for name in known}
     for name, offer in offers.items():
         for glob, pattern in channel.names.globs:
-            public: str | None = name if pattern is None else _public(glob, pattern, name)
-            if public is not None and matches((glob,), public):
-                yield public, offer
+            shown = name if pattern is None else _public(glob, pattern, name)
+            if shown is not None and matches((glob,), shown):
+                yield shown, offer
                 break
 
 

@@ -20,7 +20,7 @@ from penstock.settings import Settings
 
 COLUMNS = (
     "id", "timestamp", "method", "path", "request_headers", "request_body", "response_status", "response_headers",
-    "response_body", "original_model", "rewritten_model", "duration_ms", "is_stream",
+    "response_body", "original_model", "rewritten_model", "duration_ms", "is_stream", "channel", "attempts",
 )  # fmt: skip
 PIECE = 256 * 1024
 """Characters of an export that are made and sent at a time."""
@@ -102,6 +102,8 @@ def _facts(record: Record) -> dict[str, Any]:
         record.rewritten_model,
         record.duration_ms,
         record.is_stream,
+        record.channel,
+        "; ".join(record.attempts),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -33,3 +33,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     outcome: str
     request_truncated: bool = False
     response_truncated: bool = False
+    channel: str = ""
+    """Which has answered."""
+    attempts: tuple[str, ...] = ()
+    """Which channels have failed before that one, and why."""

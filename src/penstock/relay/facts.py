@@ -125,4 +125,6 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
         outcome,
         sent.cut if sent is not None else len(body) > limit,
         shown is not None and shown.cut,
+        answer.channel.name,
+        answer.tried,
     )

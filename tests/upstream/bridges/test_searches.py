@@ -38,7 +38,7 @@ async def test_google():
         crossing = GOOGLE.cross(
             b"", spot(b"key=sk-mine&q=caf%C3%A9+cats&num=3&siteSearch=example.com&siteSearchFilter=e&alt=atom&%24.xgafv=2")
         )
-        status, kind, answer, usage = await ask(vendor, "google_search", crossing, cx="engine:1")
+        status, kind, answer, usage = await ask(vendor, "google-search", crossing, cx="engine:1")
         assert (status, kind, usage.calls) == (200, b"application/json", 1)
         assert answer["kind"] == "customsearch#search"
         assert crossing.dropped == b"x-penstock-dropped: alt\r\n"
@@ -49,10 +49,10 @@ async def test_google():
 
 async def test_google_refuses():
     async with FakeGoogle() as vendor:
-        status, _, error, _ = await ask(vendor, "google_search", GOOGLE.cross(b"", spot(b"q=cats")))
+        status, _, error, _ = await ask(vendor, "google-search", GOOGLE.cross(b"", spot(b"q=cats")))
         assert (status, error["message"]) == (400, "Request contains an invalid argument.")
         vendor.fault = Reply.of({"error": {"code": 429, "message": "Quota exceeded for quota metric 'Queries'"}}, 429)
-        status, _, error, _ = await ask(vendor, "google_search", GOOGLE.cross(b"", spot(b"q=cats")), cx="x")
+        status, _, error, _ = await ask(vendor, "google-search", GOOGLE.cross(b"", spot(b"q=cats")), cx="x")
         assert (status, error["errorType"]) == (429, "too_many_requests_error")
 
 

@@ -26,7 +26,7 @@ def cross(bridge, **fields):
 
 
 async def ask(vendor, crossing, secret=SECRET):
-    provider = PROVIDERS["azure_speech"]
+    provider = PROVIDERS["azure-speech"]
     lines = provider.credential(secret) + b"".join(b"%b: %b\r\n" % pair for pair in provider.extra_headers)
     return await Caller(vendor.url, lines).fetch(crossing.method.decode(), crossing.path, headers=crossing.headers, body=crossing.body)
 

@@ -12,5 +12,5 @@ def test_where_and_how():
 
 
 def test_which_wires():
-    assert {"messages", "count_tokens", "passthrough"} <= PROVIDER.wires
-    assert not {"chat", "responses", "realtime"} & PROVIDER.wires
+    assert {"messages", "count_tokens", "passthrough"} <= set(PROVIDER.wires)
+    assert not {"chat", "responses", "realtime"} & set(PROVIDER.wires)

@@ -8,7 +8,7 @@ from vendor_server import SECRET, Caller
 
 
 async def test_what_it_does_once_it_accepts_the_key():
-    provider = PROVIDERS["azure_speech"]
+    provider = PROVIDERS["azure-speech"]
     async with FakeAzureSpeech() as vendor:
         offers = await provider.discover(Caller(vendor.url, provider.credential(SECRET)).fetch, {})
         assert [(offer.name, offer.wires) for offer in offers] == [("azure-tts", ("ssml",)), ("azure-voices", ("voice_list",))]
@@ -17,4 +17,4 @@ async def test_what_it_does_once_it_accepts_the_key():
 
 
 def test_a_channel_must_say_where_it_is():
-    assert PROVIDERS["azure_speech"].base_url == ""
+    assert PROVIDERS["azure-speech"].base_url == ""

@@ -5,7 +5,7 @@ import pytest
 from penstock.upstream.providers import PROVIDERS
 from vendor_server import SECRET, Caller
 
-PROVIDER = PROVIDERS["google_search"]
+PROVIDER = PROVIDERS["google-search"]
 
 
 async def test_it_offers_one_thing_and_is_not_asked_for_it():

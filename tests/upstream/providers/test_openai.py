@@ -12,5 +12,5 @@ def test_where_and_how():
 
 
 def test_which_wires():
-    assert {"chat", "responses", "embeddings", "realtime", "passthrough"} <= PROVIDER.wires
-    assert not {"messages", "count_tokens"} & PROVIDER.wires
+    assert {"chat", "responses", "embeddings", "realtime", "passthrough"} <= set(PROVIDER.wires)
+    assert not {"messages", "count_tokens"} & set(PROVIDER.wires)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from penstock.kit.errors import PenstockError
@@ -14,6 +16,15 @@ def test_characters_are_counted_as_people_count_them():
     assert escaped.quantity == Usage(characters=2)
     form = WIRE.peek_form({"model": "tts-1", "input": "hello"}, 40)
     assert (form.model, form.quantity) == ("tts-1", Usage(characters=5))
+
+
+def test_a_form_is_json_in_another_spelling():
+    fields = {"model": "tts-1", "input": "Grüße", "voice": "alloy"}
+    assert WIRE.forms_as_json
+    assert json.loads(WIRE.from_form(fields)) == fields
+    assert json.loads(WIRE.from_form(fields | {"speed": " 1.5"})) == fields | {"speed": 1.5}
+    for speed in ("fast", "", "nan", "inf"):
+        assert json.loads(WIRE.from_form(fields | {"speed": speed})) == fields | {"speed": speed}
 
 
 def test_voices_charged_by_the_token_are_estimated_beforehand():

@@ -28,7 +28,7 @@ class AzureSpeech(Provider):
 
 
 PROVIDER = AzureSpeech(
-    "azure_speech",
+    "azure-speech",
     ("ssml", "voice_list"),
     base_has_version=False,
     credential_header=b"ocp-apim-subscription-key",

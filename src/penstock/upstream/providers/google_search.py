@@ -29,7 +29,7 @@ class GoogleSearch(Provider):
 
 
 PROVIDER = GoogleSearch(
-    "google_search",
+    "google-search",
     ("custom_search",),
     base_has_version=False,
     credential_header=b"x-goog-api-key",

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,9 +82,9 @@ def test_of_several_choices_the_first():
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"<html>", ""),
+        (b"<html>", "not JSON"),
         (b"[]", "not a JSON object"),
-        (b"[" * 9999, ""),
+        (b"[" * 9999, "not JSON"),
         (b"{}", "no choices"),
         (b'{"choices":[]}', "no choices"),
         (b'{"choices":[{}]}', "no message"),
@@ -94,7 +93,7 @@ def test_of_several_choices_the_first():
     ],
 )
 def test_what_is_not_a_reply(answer, why):
-    with pytest.raises((ValueError, msgspec.MsgspecError), match=why):
+    with pytest.raises(ValueError, match=why):
         read_reply(answer)
 
 
@@ -118,5 +117,5 @@ JSON = st.recursive(
 def test_only_what_the_contract_says_is_raised(message, finish, more):
     try:
         read_reply(body(message, finish, **more))
-    except (ValueError, msgspec.MsgspecError):
+    except ValueError:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from google.genai import types
@@ -24,7 +25,7 @@ def written(asked: Asked, model: str = "gemini-2.5-flash", dropped: Dropped | No
         types.Content.model_validate(content)
     roles = [content["role"] for content in found["contents"]]
     assert roles[0] == "user"
-    assert all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert all(one != other for one, other in pairwise(roles))
     for tool in found.get("tools", ()):
         types.Tool.model_validate(tool)
     if "toolConfig" in found:

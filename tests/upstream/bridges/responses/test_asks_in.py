@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_responses import JSON
 
+from made_responses import JSON
 from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.conversation import Asked, Choice, Format, Text, Turn
 from penstock.upstream.bridges.responses.asks_in import ResponsesAsked, read_ask
@@ -37,7 +37,11 @@ def test_what_codex_sends_is_read():
         include=["reasoning.encrypted_content"], prompt_cache_key="thread", text={"verbosity": "low"}, service_tier="priority",
         client_metadata={"x": "y"}, generate=False, stream_options={"include_obfuscation": False},
     )  # fmt: skip
-    assert [(turn.role, turn.parts[0].text) for turn in asked.turns] == [("system", "You are Codex."), ("system", "Rules"), ("user", "Fix it")]
+    assert [(turn.role, turn.parts[0].text) for turn in asked.turns] == [
+        ("system", "You are Codex."),
+        ("system", "Rules"),
+        ("user", "Fix it"),
+    ]
     assert [(tool.name, tool.kind) for tool in asked.tools] == [("exec_command", "function"), ("apply_patch", "custom")]
     assert asked.choice == Choice("auto") and asked.parallel is True and asked.stream is True and asked.store is False
     assert (asked.effort, asked.shows_thoughts, asked.verbosity) == ("high", True, "low")
@@ -51,7 +55,15 @@ def test_plain_text_is_one_turn_of_the_user():
 
 def test_numbers_and_names():
     asked = read(
-        max_output_tokens=100, temperature=0, top_p=0.5, user="u", metadata={"a": "b"}, max_tool_calls=3, truncation="auto", surprise=1, nothing=None
+        max_output_tokens=100,
+        temperature=0,
+        top_p=0.5,
+        user="u",
+        metadata={"a": "b"},
+        max_tool_calls=3,
+        truncation="auto",
+        surprise=1,
+        nothing=None,
     )
     assert (asked.output_cap, asked.temperature, asked.top_p, asked.user, asked.metadata) == (100, 0.0, 0.5, "u", {"a": "b"})
     assert sorted(asked.other) == ["max_tool_calls", "surprise", "truncation"]
@@ -64,7 +76,10 @@ def test_numbers_and_names():
     [
         ({"type": "text"}, None),
         ({"type": "json_object"}, Format("json")),
-        ({"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}, Format("schema", "n", {"type": "object"}, True)),
+        (
+            {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True},
+            Format("schema", "n", {"type": "object"}, True),
+        ),
         ({"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "description": "d"}}, Format("schema", "n", {}, None, "d")),
     ],
 )
@@ -129,8 +144,7 @@ def test_what_is_not_json_is_refused(body):
 
 
 _FIELDS = st.sampled_from(
-    "input instructions tools tool_choice parallel_tool_calls max_output_tokens reasoning text temperature top_p include stream store "
-    "metadata user prompt_cache_key service_tier top_logprobs model truncation".split()
+    ["input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens", "reasoning", "text", "temperature", "top_p", "include", "stream", "store", "metadata", "user", "prompt_cache_key", "service_tier", "top_logprobs", "model", "truncation"]
 )
 _ITEM = st.fixed_dictionaries(
     {},
@@ -161,7 +175,10 @@ _TOOL = st.fixed_dictionaries(
     st.dictionaries(_FIELDS, JSON, max_size=4),
     st.lists(_ITEM, max_size=3) | JSON,
     st.lists(_TOOL, max_size=2) | JSON,
-    st.fixed_dictionaries({"type": st.sampled_from(["function", "allowed_tools", "web_search"]) | JSON}, optional={"name": JSON, "tools": JSON}) | JSON,
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["function", "allowed_tools", "web_search"]) | JSON}, optional={"name": JSON, "tools": JSON}
+    )
+    | JSON,
 )
 def test_nothing_but_our_own_error_escapes(fields, items, tools, choice):
     body = json.dumps({"model": "m", "input": items, "tools": tools, "tool_choice": choice, **fields})

@@ -23,7 +23,11 @@ def write(model="gpt-5.2", **fields):
 
 def test_the_least_that_is_said():
     body, dropped, _ = write(model="some-model")
-    assert body == {"model": "some-model", "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}], "store": False}
+    assert body == {
+        "model": "some-model",
+        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
+        "store": False,
+    }
     assert dropped == []
 
 
@@ -71,7 +75,12 @@ def test_tools_and_choices():
     function, bare, custom, renamed = body["tools"]
     assert function == {"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": True}
     assert bare == {"type": "function", "name": "g", "parameters": {"type": "object", "properties": {}}, "strict": False}
-    assert custom == {"type": "custom", "name": "p", "description": "e", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}}
+    assert custom == {
+        "type": "custom",
+        "name": "p",
+        "description": "e",
+        "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"},
+    }
     assert dropped.aliases == {renamed["name"]: "a.b"}
     assert body["tool_choice"] == {"type": "custom", "name": "p"} and body["parallel_tool_calls"] is False
     assert write(tools=tools, choice=Choice("required"))[0]["tool_choice"] == "required"
@@ -113,7 +122,12 @@ def test_what_can_be_left_is_named():
 
 @pytest.mark.parametrize(
     ("fields", "param"),
-    [({"choices": 2}, "n"), ({"stop": ["x"]}, "stop"), ({"logprobs": 0}, "logprobs"), ({"tools": [Tool("web_search", kind="hosted", raw={})]}, "tools")],
+    [
+        ({"choices": 2}, "n"),
+        ({"stop": ["x"]}, "stop"),
+        ({"logprobs": 0}, "logprobs"),
+        ({"tools": [Tool("web_search", kind="hosted", raw={})]}, "tools"),
+    ],
 )
 def test_what_would_make_another_answer_is_refused(fields, param):
     with pytest.raises(PenstockError) as caught:

@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_responses import JSON
 
+from made_responses import JSON
 from penstock.upstream.bridges.conversation import Failure
 from penstock.upstream.bridges.responses.failures import code_of, event_error, failure_of, read_failure, write_failure
 
@@ -67,7 +67,9 @@ def test_the_error_of_a_stream_always_has_a_code():
     assert code_of(Failure(502, "m", "upstream_broken")) == "server_error"
 
 
-@pytest.mark.parametrize(("code", "status"), [("rate_limit_exceeded", 429), ("server_is_overloaded", 503), ("context_length_exceeded", 400), ("odd", 502)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("rate_limit_exceeded", 429), ("server_is_overloaded", 503), ("context_length_exceeded", 400), ("odd", 502)]
+)
 def test_the_status_of_an_error_in_a_stream_is_by_its_code(code, status):
     assert failure_of({"code": code, "message": "m"}, 0) == Failure(status, "m", code)
 

@@ -103,9 +103,15 @@ def test_tools_that_come_as_items_are_kept():
         ({"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}, Text("a", "1h")),
         ({"type": "input_image", "image_url": "data:image/PNG;base64,aGk=", "detail": "low"}, Image("image/png", "aGk=", detail="low")),
         ({"type": "input_image", "image_url": "https://e.example/p"}, Image(url="https://e.example/p")),
-        ({"type": "image_url", "image_url": {"url": "https://e.example/p", "detail": "high"}}, Image(url="https://e.example/p", detail="high")),
+        (
+            {"type": "image_url", "image_url": {"url": "https://e.example/p", "detail": "high"}},
+            Image(url="https://e.example/p", detail="high"),
+        ),
         ({"type": "input_image", "file_id": "file-1"}, Image(file_id="file-1")),
-        ({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="}, Document("application/pdf", "aGk=", name="a.pdf")),
+        (
+            {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="},
+            Document("application/pdf", "aGk=", name="a.pdf"),
+        ),
         ({"type": "input_file", "filename": "a.txt", "file_data": "aGk="}, Document("text/plain", "aGk=", name="a.txt")),
         ({"type": "input_file", "file_data": "data:text/plain,h%69"}, Document("text/plain", "aGk=")),
         ({"type": "input_file", "file_url": "https://e.example/a.pdf"}, Document(url="https://e.example/a.pdf")),

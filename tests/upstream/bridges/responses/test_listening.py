@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_responses import JSON, Said
 
+from made_responses import JSON, Said
 from penstock.upstream.bridges.conversation import Image, Refusal, Text, Thought, ToolCall
 from penstock.upstream.bridges.responses.listening import ResponsesListener
 from penstock.upstream.usage import Usage
@@ -113,7 +113,10 @@ def test_nothing_counts_after_the_end():
 def test_imitators_that_send_only_whole_items_are_understood():
     said = hear(
         event("response.output_item.done", **item(0, type="reasoning", summary=[], content=[{"type": "reasoning_text", "text": "Hm"}])),
-        event("response.output_item.done", **item(1, type="message", content=[{"type": "output_text", "text": "a"}, {"type": "refusal", "refusal": "b"}])),
+        event(
+            "response.output_item.done",
+            **item(1, type="message", content=[{"type": "output_text", "text": "a"}, {"type": "refusal", "refusal": "b"}]),
+        ),
         event("response.output_item.done", **item(2, type="function_call", call_id="c", name="f", arguments="{}")),
         event("response.output_item.done", **item(3, type="image_generation_call", result="aGk=")),
         done(),

@@ -41,7 +41,9 @@ def test_a_thought_without_words_has_no_summary(kept):
     assert kept.events == [] and thought.item("completed") == {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "enc"}
 
 
-@pytest.mark.parametrize(("pieces", "whole"), [([], False), (['{"a"'], False), (['{"a"', ":1}"], True), (["{}", " "], True), (['{"a":"}'], False)])
+@pytest.mark.parametrize(
+    ("pieces", "whole"), [([], False), (['{"a"'], False), (['{"a"', ":1}"], True), (["{}", " "], True), (['{"a":"}'], False)]
+)
 def test_a_call_knows_when_it_is_whole(kept, pieces, whole):
     one = call()
     for piece in pieces:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_responses import JSON
 
+from made_responses import JSON
 from penstock.upstream.bridges.conversation import Image, Refusal, Text, Thought, ToolCall
 from penstock.upstream.bridges.responses.output import parts_of_item
 
@@ -30,6 +30,12 @@ def test_items(item, parts):
     assert parts_of_item(item) == parts
 
 
-@given(JSON | st.dictionaries(st.sampled_from(["type", "content", "summary", "name", "arguments", "result", "id"]), JSON | st.sampled_from(["message", "reasoning", "function_call"])))
+@given(
+    JSON
+    | st.dictionaries(
+        st.sampled_from(["type", "content", "summary", "name", "arguments", "result", "id"]),
+        JSON | st.sampled_from(["message", "reasoning", "function_call"]),
+    )
+)
 def test_odd_items_never_raise(item):
     parts_of_item(item)

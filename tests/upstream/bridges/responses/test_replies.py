@@ -5,15 +5,27 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_responses import JSON, REPLIES, TOOLS, about_of, plain
 from openai.types.responses import Response
 
+from made_responses import JSON, REPLIES, TOOLS, about_of, plain
 from penstock.upstream.bridges.conversation import Asked, Refusal, Reply, Text, Thought, ToolCall
 from penstock.upstream.bridges.responses.replies import read_reply, usage_in, write_reply
 from penstock.upstream.usage import Usage
 
-MESSAGE = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "Hi", "annotations": []}]}
-USAGE = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 15}
+MESSAGE = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "Hi", "annotations": []}],
+}
+USAGE = {
+    "input_tokens": 10,
+    "input_tokens_details": {"cached_tokens": 4},
+    "output_tokens": 5,
+    "output_tokens_details": {"reasoning_tokens": 2},
+    "total_tokens": 15,
+}
 
 
 def response(*output, **fields):
@@ -52,7 +64,9 @@ def test_what_cannot_be_read_is_a_value_error(body):
         read_reply(body)
 
 
-@given(st.dictionaries(st.sampled_from(["id", "output", "status", "usage", "incomplete_details", "model", "created_at", "error"]), JSON) | JSON)
+@given(
+    st.dictionaries(st.sampled_from(["id", "output", "status", "usage", "incomplete_details", "model", "created_at", "error"]), JSON) | JSON
+)
 def test_nothing_else_escapes(value):
     try:
         assert isinstance(read_reply(json.dumps(value).encode()), Reply)

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import openai
 import pydantic
 import pytest
-from fake_provider import FakeProvider, close, dribble
-from made_responses import TOOLS, about_of
 from openai import AsyncOpenAI
 
+from fake_provider import FakeProvider, close, dribble
+from made_responses import TOOLS, about_of
 from penstock.upstream.bridges.conversation import Asked, Failure, Format, Reply, Text, Tool, ToolCall
 from penstock.upstream.bridges.responses import SIDE
 from penstock.upstream.usage import Usage
@@ -82,7 +82,9 @@ async def test_plain_iteration_sees_every_delta():
 
 
 async def test_parse_reads_a_whole_answer():
-    asked = Asked("m", [], [Tool("look", schema={"type": "object"}, strict=True)], format=Format("schema", "Weather", {"type": "object"}, True))
+    asked = Asked(
+        "m", [], [Tool("look", schema={"type": "object"}, strict=True)], format=Format("schema", "Weather", {"type": "object"}, True)
+    )
     reply = Reply("", "served", [Text(WEATHER), ToolCall("c", "look", "{}")], "tools", Usage(4, output_tokens=2))
     async with client_of(HEAD % b"application/json", SIDE.write_reply(reply, about_of(asked))) as client:
         response = await client.responses.parse(model="m", input="Hi", text_format=Weather)

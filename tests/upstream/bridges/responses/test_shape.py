@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from made_responses import about_of
 from openai.types.responses import Response, ResponseUsage
 
+from made_responses import about_of
 from penstock.upstream.bridges.conversation import Asked, Format, Thought, Tool
 from penstock.upstream.bridges.responses import shape
 from penstock.upstream.bridges.responses.asks_in import read_ask
@@ -23,7 +23,11 @@ def test_what_was_sent_comes_back():
     assert base["tools"][0] == {"description": None, "parameters": None, "strict": None, "name": "f", "type": "function"}
     assert base["tools"][1:] == [{"type": "custom", "name": "p"}, {"type": "web_search"}]
     assert base["tool_choice"] == {"name": "f", "type": "function"} and base["text"]["format"]["name"] == "n"
-    assert base["reasoning"] == {"effort": "low", "summary": "auto"} and base["metadata"] == {"a": "b"} and base["parallel_tool_calls"] is False
+    assert (
+        base["reasoning"] == {"effort": "low", "summary": "auto"}
+        and base["metadata"] == {"a": "b"}
+        and base["parallel_tool_calls"] is False
+    )
     assert base["model"] == "public-model" and base["service_tier"] == "priority"
     Response.model_validate({"id": "r", "object": "response", "created_at": 1, "status": "completed", "output": [], **base})
 

@@ -5,12 +5,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_responses import REPLIES, TOOLS, Said, about_of, events_of, plain
 from openai import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from made_responses import REPLIES, TOOLS, Said, about_of, events_of, plain
 from penstock.kit.sse import split
 from penstock.upstream.bridges.between import retell
 from penstock.upstream.bridges.conversation import Asked, Failure, Image, Refusal, Text, Thought, Tool, ToolCall
@@ -93,7 +93,9 @@ def test_what_waits_for_a_call_that_is_never_whole_is_told_in_the_end():
 
 def test_a_custom_tool_is_called_with_its_text_as_it_is_written():
     asked = Asked("m", [], TOOLS)
-    events = told(("tool", 0, "c", "patch"), ("arguments", 0, '{"input":"a\\'), ("arguments", 0, 'nb"'), ("arguments", 0, "}"), END, asked=asked)
+    events = told(
+        ("tool", 0, "c", "patch"), ("arguments", 0, '{"input":"a\\'), ("arguments", 0, 'nb"'), ("arguments", 0, "}"), END, asked=asked
+    )
     assert [event["delta"] for event in events if event["type"].endswith("input.delta")] == ["a", "\nb"]
     item = events[-1]["response"]["output"][0]
     assert (item["type"], item["input"], item["name"], item["id"]) == ("custom_tool_call", "a\nb", "patch", "ctc_0123_0")
@@ -134,7 +136,12 @@ def test_what_openai_has_encrypted_belongs_to_its_summary_and_that_of_others_doe
 
 @pytest.mark.parametrize(
     ("stop", "status", "reason"),
-    [("end", "completed", None), ("tools", "completed", None), ("length", "incomplete", "max_output_tokens"), ("refusal", "incomplete", "content_filter")],
+    [
+        ("end", "completed", None),
+        ("tools", "completed", None),
+        ("length", "incomplete", "max_output_tokens"),
+        ("refusal", "incomplete", "content_filter"),
+    ],
 )
 def test_the_end_says_why(stop, status, reason):
     last = told(("text", "x"), ("end", stop, Usage()))[-1]

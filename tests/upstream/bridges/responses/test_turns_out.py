@@ -40,7 +40,10 @@ def test_what_the_model_said_comes_in_order():
                 ToolCall("d" * 80, "g.h", '{"a":1}', signature="proof"),
             ],
         ),
-        Turn("user", [ToolResult("c", [Text("ok")]), ToolResult("d" * 80, [Text("a"), Image("image/png", "aGk=")], failed=True), Text("go on")]),
+        Turn(
+            "user",
+            [ToolResult("c", [Text("ok")]), ToolResult("d" * 80, [Text("a"), Image("image/png", "aGk=")], failed=True), Text("go on")],
+        ),
     )
     assert [item["type"] for item in items] == [
         "reasoning", "message", "function_call", "function_call", "function_call_output", "function_call_output", "message",
@@ -69,7 +72,10 @@ def test_calls_of_custom_tools():
     ("part", "sent"),
     [
         (Image(url="https://e.example/p", detail="low"), {"type": "input_image", "image_url": "https://e.example/p", "detail": "low"}),
-        (Document("application/pdf", "aGk="), {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,aGk="}),
+        (
+            Document("application/pdf", "aGk="),
+            {"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,aGk="},
+        ),
         (Document(url="https://e.example/a"), {"type": "input_file", "file_url": "https://e.example/a"}),
         (Document(text="words", name="a.txt"), {"type": "input_text", "text": "a.txt\n\nwords"}),
     ],

@@ -17,8 +17,8 @@ def read_reply(body: bytes) -> Reply:
     """The answer; of several choices the first. Raises ValueError for one that cannot be read, or has no choice in it."""
     try:
         found = msgspec.json.decode(body)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
     if not isinstance(found, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004  what a side raises
     if found.get("error"):
