@@ -70,7 +70,9 @@ async def test_a_channel_lives(admin):
     assert one["models"] == [{"name": "deepseek-*", "served": None}, {"name": "fast", "served": "deepseek-chat"}]
     assert (one["headers"], one["credentials"][0]["hint"], one["credentials"][0]["label"]) == (["X-Team"], "wxyz", "first")
     path = f"/api/channels/{one['id']}"
-    changed = (await admin.patch(path, json={"weight": 0, "tags": ["eu"], "proxy": "http://user:hidden-word@proxy.example.com:3128"})).json()
+    changed = (
+        await admin.patch(path, json={"weight": 0, "tags": ["eu"], "proxy": "http://user:hidden-word@proxy.example.com:3128"})
+    ).json()
     assert (changed["weight"], changed["tags"], changed["proxy"]) == (0, ["eu"], "http://...@proxy.example.com:3128")
     assert changed["headers"] == ["X-Team"]
     assert (await admin.get("/api/channels/main")).json() == changed

@@ -32,7 +32,9 @@ every_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PRO
 def test_every_module_is_found_under_its_own_name():
     modules = [import_module(f"{providers.__name__}.{info.name}") for info in iter_modules(providers.__path__)]
     alone = {module.PROVIDER.name: module.PROVIDER for module in modules if hasattr(module, "PROVIDER")}
-    assert {name.replace("-", "_") for name in alone} == {module.__name__.rpartition(".")[2] for module in modules if hasattr(module, "PROVIDER")}
+    assert {name.replace("-", "_") for name in alone} == {
+        module.__name__.rpartition(".")[2] for module in modules if hasattr(module, "PROVIDER")
+    }
     rows = {provider.name: provider for module in modules for provider in getattr(module, "PROVIDERS", ())}
     assert alone.keys().isdisjoint(rows)
     assert PROVIDERS == alone | rows

@@ -24,7 +24,7 @@ class Collector:
         last = self.reply.parts[-1] if self.reply.parts else None
         return last if isinstance(last, kind) else None
 
-    def _grow(self, kind: type[Text] | type[Refusal], delta: str) -> None:
+    def _grow(self, kind: type[Text | Refusal], delta: str) -> None:
         assert not self.ended and delta
         if (last := self._last(kind)) is not None:
             last.text += delta

@@ -73,7 +73,11 @@ def item(name: Any, task: Any = TEXT, **more: Any) -> dict[str, Any]:
 
 def models() -> list[Any]:
     """A list with everything that has been seen in it."""
-    window = [{"property_id": "context_window", "value": "131000"}, {"property_id": "price", "value": [{"unit": "per M", "price": 0.1}]}]
+    window = [
+        {"property_id": "context_window", "value": "131000"},
+        {"property_id": "vision", "value": "true"},
+        {"property_id": "price", "value": [{"unit": "per M", "price": 0.1}]},
+    ]
     found: list[Any] = [
         item(SCOUT, created_at="2025-04-05 20:25:56.137", properties=window),
         item(LLAMA, properties=[{"property_id": "context_window"}, "odd", {"value": "x"}]),

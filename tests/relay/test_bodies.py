@@ -88,6 +88,21 @@ def test_a_model_that_is_named_is_found(rig, name, framed):
     assert head.startswith(b"POST ")
 
 
+def test_a_model_that_is_named_by_the_address_is_found(rig):
+    def call(model):
+        body = b'{"contents":[{"parts":[{"text":"hi"}]}],"model":"cheap-x"}'
+        return post(b"/v1beta/models/%b:generateContent" % model, body, b"application/json", key=CHEAP)
+
+    status, error = told(rig, call(b"gpt-4o"))
+    assert status == 403
+    assert b'"status":"PERMISSION_DENIED"' in error
+    for spelling in (b"cheap-x", b"cheap%2dx"):
+        head, body = told(rig, call(spelling))
+        assert head.startswith(b"POST ")
+        assert b'"model":"cheap-x"' in body
+    assert told(rig, call(b"cheap-x").replace(b"{", b"["))[0] == 400
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_pieces_make_no_difference(rig, name):
     whole = NAMED[name]

@@ -78,7 +78,7 @@ def test_models_that_are_called_by_their_address(url, path, wire):
 
 
 @pytest.mark.parametrize(
-    "url", ["/v1beta/models", "/v1beta/models/m", "/v1beta/files", "/v1beta/models/m:predict", "/v1beta/chat/completions"]
+    "url", ["/v1beta/files", "/v1beta/files/m:predict", "/v1beta/chat/completions"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_rest_of_googles_is_the_control_planes(url, method):
@@ -99,7 +99,7 @@ def test_every_wire_has_a_root():
         "/healthz",
         "/api/hello",
         "/api/v1/chat/completions",
-        "/v1beta/models",
+        "/v1beta/files",
         "/vv1/chat",
         "*",
         "/dashboard/billing/usage",

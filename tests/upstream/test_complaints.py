@@ -46,14 +46,15 @@ def test_words(body, said):
         (500, "upstream_invalid", "status"),
         (503, "overloaded", "status"),
         (504, "upstream_timeout", "status"),
-        (302, "upstream_invalid", None),
+        (302, "upstream_redirect", None),
     ],
 )
 def test_statuses(status, code, kind):
     error = refusal(status, b'{"message":"Because."}')
     assert error.code == code
     assert (error.fault.kind if error.fault is not None else None) == kind
-    assert ("Because." in error.message) is (status not in {401, 402, 403})
+    assert error.again is (kind is not None)
+    assert ("Because." in error.message) is (status not in {302, 401, 402, 403})
 
 
 def test_how_long_to_wait():

@@ -25,6 +25,10 @@ def gemini(message: str, status: str, code: int) -> bytes:
     return json.dumps([{"error": {"code": code, "message": message, "status": status}}]).encode()
 
 
+def cloudflare(code: int, message: str) -> bytes:
+    return json.dumps({"result": None, "success": False, "errors": [{"code": code, "message": message}], "messages": []}).encode()
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -40,6 +44,10 @@ def gemini(message: str, status: str, code: int) -> bytes:
         (404, b'{"error":"model \\"llama9\\" not found, try pulling it first"}', "model"),
         (404, b'{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","param":null,"code":404}', "model"),
         (404, b'{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}', "model"),
+        (429, cloudflare(3036, "you have used up your daily free allocation of 10,000 neurons"), "quota"),
+        (429, cloudflare(3040, "Capacity temporarily exceeded"), "status"),
+        (404, cloudflare(3042, "Invalid model"), "model"),
+        (403, b'{"errors":{"code":5016,"message":"Model terms not accepted"},"success":false}', "model"),
         (401, openai("Incorrect API key provided", "invalid_api_key"), "status"),
         (403, anthropic("Your API key does not have permission", "permission_error"), "status"),
         (429, b"", "status"),

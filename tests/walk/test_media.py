@@ -40,7 +40,7 @@ RATES = {
     "serper": {"requests_kcount": "1"},
     "google-search": {"requests_kcount": "5"},
     "azure-tts": {"input_mchars": "16"},
-    "azure-voices": {"requests_kcount": "0"},
+    "azure-voices": None,
     "tts-1": {"input_mchars": "15"},
 }
 
@@ -57,19 +57,24 @@ def vendors(loop_thread: LoopThread) -> Iterator[dict[str, VendorServer]]:
 @pytest.fixture(scope="module")
 def gateway(make_gateway, vendors) -> LiveGateway:
     """A gateway with a channel to each of them, and prices."""
-    gateway = make_gateway()
+    gateway = make_gateway(own_keys=True)
     for name, vendor in vendors.items():
         options = {"cx": "engine:1"} if name == "google-search" else {}
         draft = Draft(name, name, vendor.url, tuple((model, None) for model in MODELS[name]), allow_private=True, options=options)
         gateway.run(gateway.app.state.channels.create(CLI, draft, [Given(SECRET)]))
     prices = Prices(gateway.parts.database)
     for model, rates in RATES.items():
-        gateway.run(prices.put(CLI, Wish("*", model, rates={"standard": rates}), confirm=True))
+        gateway.run(prices.put(CLI, Wish("*", model, rates is None, rates and {"standard": rates}), confirm=True))
+    wait_for_channels(gateway, len(VENDORS))
+    return gateway
+
+
+def wait_for_channels(gateway: LiveGateway, count: int) -> None:
+    """Channels of the database are read a moment after they are made."""
     end = time.monotonic() + 20
-    while len(gateway.plane.channels) < len(VENDORS) or any(channel.pool is None for channel in gateway.plane.channels):
+    while len(gateway.plane.channels) < count:
         assert time.monotonic() < end
         time.sleep(0.02)
-    return gateway
 
 
 @pytest.fixture
@@ -203,6 +208,30 @@ def test_a_vendor_that_fails(gateway, call, vendors, vendor, method, path, sent,
     forget_faults(gateway)
 
 
+def test_another_channel_is_asked_where_nothing_has_been_done(make_gateway, loop_thread, vendors):
+    """A prediction that could not be begun is begun elsewhere; one that failed is not tried again."""
+    call_gateway = make_gateway(own_keys=True)
+    vendors["replicate"].fault = None
+    spare = loop_thread.run(FakeReplicate().start())
+    for name, vendor, secret, priority in (("first", spare, "sk-wrong", 1), ("second", vendors["replicate"], SECRET, 0)):
+        draft = Draft(name, "replicate", vendor.url, (("flux-*", None),), priority=priority, allow_private=True, discover=False)
+        call_gateway.run(call_gateway.app.state.channels.create(CLI, draft, [Given(secret)]))
+    wait_for_channels(call_gateway, 2)
+
+    def draw() -> int:
+        headers = {"authorization": f"Bearer {call_gateway.key}"}
+        return httpx.post(f"{call_gateway.url}{FLUX}schnell", headers=headers, json={"prompt": "a cat"}, trust_env=False).status_code
+
+    assert draw() == 200
+    assert len(spare.requests) == 1
+    forget_faults(call_gateway)
+    spare.fault = Reply.of({"id": "pred0", "status": "failed", "error": "CUDA out of memory"}, 201)
+    before = len(vendors["replicate"].requests)
+    assert draw() == 502
+    assert len(vendors["replicate"].requests) == before
+    loop_thread.run(spare.stop())
+
+
 @pytest.mark.parametrize(("vendor", "method", "path", "sent"), CALLS, ids=[f"{method} {path}" for _, method, path, _ in CALLS])
 def test_an_answer_that_is_no_answer(gateway, call, vendors, vendor, method, path, sent):
     if path.endswith("tts/v1"):
@@ -218,7 +247,7 @@ def test_an_answer_that_is_no_answer(gateway, call, vendors, vendor, method, pat
 def test_keys_are_asked_for_in_the_envelope(gateway, call, vendor, method, path, sent):
     answer = call(method, path, headers={"authorization": "Bearer sk-wrong"}, **sent)
     assert (answer.status_code, answer.json()["statusCode"], answer.json()["errorType"]) == (401, 401, "invalid_key_error")
-    limited = gateway.run(gateway.parts.keys.create("limited", models=["other"])).token
+    limited = gateway.run(gateway.parts.keys.create(f"limited {vendor} {path}"[:60], models=["other"])).token
     answer = call(method, path, headers={"authorization": f"Bearer {limited}"}, **sent)
     assert (answer.status_code, answer.json()["errorType"]) == (403, "model_not_allowed_error")
     assert call("OPTIONS", path, headers={"origin": "https://example.com"}).status_code == 204

@@ -37,7 +37,7 @@ with warnings.catch_warnings(action="ignore"):  # what it imports is not ours to
 
 TAGS = (
     "accounts", "events", "joining", "me", "password resets", "sessions", "setup", "tiers",
-    "keys", "prices", "money", "codes", "membership", "bill", "platform",
+    "keys", "channels", "prices", "money", "codes", "membership", "bill", "platform",
 )  # fmt: skip
 EXAMPLES = 6
 """Of each operation, each kind of data and each caller."""

@@ -71,7 +71,7 @@ def of_answer(wire: str, answer: Fetched) -> Verdict:
     try:
         found: Any = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError):
-        return Verdict("not_json", f"It answers with status {status}, but not with JSON ({answer.content_type or 'no content type'}).")
+        return Verdict("not_json", f"It answers with status {status}, but not with JSON ({_printable(answer.content_type) or 'no content type'}).")
     if isinstance(found, dict) and (found.get("error") or found.get("errors") or found.get("success") is False):
         return Verdict("error_object", f"It answers with status {status} and an error: {said or 'without words'}")
     place = _FILLED.get(wire)
@@ -113,8 +113,7 @@ def _said(body: bytes) -> str:
         elif isinstance(found, dict):
             found = next((found[name] for name in ("error", "errors", "message", "detail", "msg") if found.get(name)), None)
     text = found if isinstance(found, str) else ""
-    text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return _TOKEN.sub(_hidden, text)[:SAID_LIMIT]
+    return _TOKEN.sub(_hidden, _printable(text))[:SAID_LIMIT]
 
 
 def _hidden(match: re.Match[str]) -> str:
@@ -124,7 +123,15 @@ def _hidden(match: re.Match[str]) -> str:
 
 
 def _shown_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.hostname:
-        return f"{parts.scheme}://{parts.hostname}{parts.path}"[:SAID_LIMIT]
-    return url.partition("?")[0][:SAID_LIMIT] or "nowhere"
+    """A URL without what may be secret in it."""
+    url = _printable(url)
+    try:
+        parts = urlsplit(url)
+        bare = f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else url.partition("?")[0]
+    except ValueError:
+        bare = ""
+    return bare[:SAID_LIMIT] or "nowhere"
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)

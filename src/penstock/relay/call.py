@@ -20,6 +20,7 @@ from penstock.relay.request import cross, request_on, request_over
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel
 from penstock.upstream.client.connection import Connection, UpstreamError
+from penstock.upstream.complaints import ProviderRefusal
 from penstock.upstream.faults import Fault, fault_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ async def call(
                 answer.crossing = cross(lane, exchange)
             except PenstockError as refused:  # it cannot be said there; another lane may know how
                 error = error or refused
-                if answer.sent_ns and refused.code != "upstream_refused":
+                again = refused.code == "upstream_refused" or (isinstance(refused, ProviderRefusal) and refused.again)
+                if answer.sent_ns and not again:
                     break  # it may have been done in part
                 continue
         try:

@@ -22,6 +22,7 @@ from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.client.download import Downloader, Means
 from penstock.upstream.client.fetch import Fetcher
 from penstock.upstream.client.head import Head
+from penstock.upstream.complaints import ProviderRefusal
 from penstock.upstream.errands.errand import Order, Result
 from penstock.upstream.faults import fault_of
 from penstock.upstream.usage import Usage
@@ -97,6 +98,10 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
     except UpstreamError as failure:
         answer.failed(fault_of(failure, connecting=failure.kind == "refused"))
         raise refusal(failure) from None
+    except ProviderRefusal as refused:
+        if refused.fault is not None:
+            answer.failed(refused.fault)
+        raise
     answer.head_ns = perf_counter_ns()
     answer.head = Head(result.status, [(b"content-type", result.content_type)], None, True, result.content_type, b"")
     answer.splice = Delivered(exchange, result, record_limit)

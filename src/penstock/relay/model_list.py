@@ -45,7 +45,7 @@ _GOOGLE_METHODS = {
 
 def is_model_list(path: str) -> bool:
     """The path is one of those that are answered here."""
-    return path.startswith((MODELS_PATH, GOOGLE_PATH)) and path[len(MODELS_PATH) : len(MODELS_PATH) + 1] in {"", "/", "o"}
+    return path in {MODELS_PATH, GOOGLE_PATH} or path.startswith((f"{MODELS_PATH}/", f"{GOOGLE_PATH}/"))
 
 
 async def answer_models(exchange: Exchange, plane: Plane) -> None:

@@ -22,7 +22,8 @@ _VERSION = re.compile(r"v\d+(?:alpha|beta)?")
 _VERSIONS = frozenset(("v1", "v1beta", "v1alpha"))
 """Of two of them in a row only the last one is meant: the first came with the base URL, the other from an SDK."""
 _BETAS = _VERSIONS - {"v1"}
-"""Of Google's. What no wire claims there is the control plane's."""
+"""Of Google's. What no wire claims there is the control plane's, but for the list of models."""
+_READS = frozenset((b"GET", b"HEAD"))
 _PLATFORM = ["api", "v1"]
 """The platform's own paths: some are wires, the others the control plane's."""
 _SAFE = "/:@!$&'()*+,;=~"
@@ -77,7 +78,7 @@ def _read(method: bytes, url: bytes) -> Target:
         meant = _wire(method, plain)
         if meant is not _OTHER:
             path, wire = quote(plain, safe=_SAFE), meant
-    if wire is _OTHER and names[0] in _BETAS:
+    if wire is _OTHER and names[0] in _BETAS and not (names[1:2] == ["models"] and method in _READS):
         return Target(method, path, query, None)
     return Target(method, path, query, wire)
 

@@ -23,6 +23,8 @@ class ProviderRefusal(PenstockError):
     """A provider has refused or failed: what the caller is told of it, and what that says about the channel, if anything."""
 
     fault: Fault | None = None
+    again: bool = False
+    """Nothing has been done: another channel may be asked for the same."""
 
 
 def words(body: bytes) -> str:
@@ -43,6 +45,7 @@ def refusal(status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = (
     found = dict(headers)
     error = _told(status, words(body), found)
     error.fault = read_fault(status, body[:READ_BYTES], found.get(b"retry-after"))
+    error.again = error.fault is not None
     return error
 
 
@@ -62,6 +65,8 @@ def _told(status: int, said: str, headers: Mapping[bytes, bytes]) -> ProviderRef
         return ProviderRefusal("too_many_requests", f"The provider is asked too often. {said}".strip(), retry_after_s=wait)
     if status in _CALLERS:
         return ProviderRefusal("invalid_request", said or f"The provider refuses the request with status {status}.")
+    if status < 400:
+        return ProviderRefusal("upstream_redirect", "The provider answered with a redirect: the channel's base URL is wrong.")
     if status in {408, 504}:
         return ProviderRefusal("upstream_timeout", f"The provider took too long. {said}".strip())
     if status == 503:

@@ -16,6 +16,8 @@ _EXHAUSTED = frozenset(("insufficient_quota", "billing_hard_limit_reached", "bil
 _EXHAUSTED_BEGINS = ("your credit balance is too low", "you exceeded your current quota, please check your plan and billing")
 _NO_MODEL = frozenset(("model_not_found", "deploymentnotfound", "model_not_available"))
 _NO_MODEL_SAYS = ("not found", "not_found", "does not exist", "not exist", "no endpoints found")
+_CLOUDFLARE = {3036: "insufficient_quota", 3042: "model_not_found", 5016: "model_not_available"}
+"""Its codes: the day's free allowance is used up, no such model, the model's terms have not been accepted."""
 _MODERATED = ("moderation", "flagged")
 _PHRASES = {529: "Overloaded"}
 
@@ -86,12 +88,15 @@ def _said(body: bytes) -> tuple[str, str]:
     if not isinstance(found, dict):
         return "", ""
     error = found.get("error", found)
+    if error is found and (listed := found.get("errors")):
+        error = listed[0] if isinstance(listed, list) else listed  # Cloudflare
     if isinstance(error, str):
         return "", error.lower()
     if not isinstance(error, dict):
         return "", ""
     codes = [error.get(name) for name in ("code", "type", "status")]
     texts = [code.lower() for code in codes if isinstance(code, str)]
+    texts += [_CLOUDFLARE[code] for code in codes if type(code) is int and code in _CLOUDFLARE]
     code = next((text for text in texts if text in _EXHAUSTED or text in _NO_MODEL), texts[0] if texts else "")
     message = error.get("message")
     return code, message.lower() if isinstance(message, str) else ""

@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from penstock.upstream.channel import Channel
     from penstock.upstream.errands.errand import Errand
 
-POINTS = 64
-"""Points on the circle that a lane of usual weight has, where there are few lanes."""
-POINTS_ALL = 8192
-"""Points on the circle of one tier, however many lanes it has."""
-POINTS_EACH = 256
-"""The most that one lane can have."""
-CIRCLE = 1 << 30
-"""Numbers below it are those that Python sorts and compares fastest."""
+POINTS, FEWEST_POINTS, MOST_POINTS = 64, 8, 256
+"""Points on the circle that a lane of usual weight has where there are few lanes, and where there are many; the most for any weight."""
+SHORT_DIGEST = 16
+POINTS_ALL = 4096
+"""So many points are enough for one tier; there are more only so that each lane has the fewest it may."""
+CIRCLE_BITS = 30
+"""Numbers of so many bits are those that Python sorts and compares fastest."""
 FEW = 8
 """So many lanes are looked at one by one."""
 TRIES = 4
 """How often a lane is drawn that cannot be used, for each that is wanted, before all are looked at."""
+PATIENCE = 16
+"""Blocked lanes that are come across on the circle before all are looked at."""
 TOLD = 5
 """Lanes whose reasons are told one by one."""
 
@@ -55,14 +56,15 @@ class Lane(msgspec.Struct, frozen=True):
 class _Shape:
     """The weights of a tier, made ready for drawing. Tiers with the same channels and weights share one, whatever their model."""
 
-    __slots__ = ("__weakref__", "_circle", "_pairs", "edges", "total", "weights")
+    __slots__ = ("__weakref__", "_bits", "_circle", "_pairs", "edges", "total", "weights")
 
     def __init__(self, pairs: tuple[tuple[str, int], ...]) -> None:
         self._pairs = pairs
         self.weights = [weight for _, weight in pairs]
         self.edges = list(accumulate(self.weights))
         self.total = self.edges[-1]
-        self._circle: tuple[array[int], array[int]] | None = None
+        self._bits = (len(pairs) - 1).bit_length()
+        self._circle: array[int] | None = None
 
     def draw(self) -> int:
         """The number of a lane, by weight."""
@@ -70,23 +72,28 @@ class _Shape:
 
     def walk(self, key: bytes) -> Iterator[int]:
         """The numbers of all lanes in the order that belongs to a key; those near the beginning repeat themselves."""
-        places, owners = self._circle or self.close()
-        begin = bisect_right(places, int.from_bytes(blake2b(key, digest_size=4).digest()) >> 2)
-        for place in range(begin, len(owners)):
-            yield owners[place]
-        yield from owners[:begin]
+        circle = self._circle or self.close()
+        mask = (1 << self._bits) - 1
+        begin = bisect_right(circle, int.from_bytes(blake2b(key, digest_size=4).digest()) >> 2)
+        for place in range(begin, len(circle)):
+            yield circle[place] & mask
+        for place in range(begin):
+            yield circle[place] & mask
 
-    def close(self) -> tuple[array[int], array[int]]:
-        """Make the circle. A lane's points do not depend on the other lanes, only how many of them count does, a little."""
-        usual = min(POINTS, max(1, POINTS_ALL // len(self._pairs)))
-        owned: dict[int, int] = {}
+    def close(self) -> array[int]:
+        """Make the circle: places, in order, each with the number of its lane in the last bits.
+
+        A lane's places do not depend on the other lanes; only how many of them count does, a little.
+        """
+        count, bits = len(self.weights), self._bits
+        usual = max(FEWEST_POINTS, min(POINTS, POINTS_ALL // count)) * count / self.total
+        places: list[int] = []
         for number, (name, weight) in enumerate(self._pairs):
-            count = min(POINTS_EACH, max(1, round(usual * weight * len(self._pairs) / self.total)))
-            for point in array("I", _digest(name, 16 if count <= 16 else POINTS_EACH)[: 4 * count]):
-                owned.setdefault(point >> 2, number)
-        places = sorted(owned)
-        self._circle = circle = (array("i", places), array("i", map(owned.__getitem__, places)))
-        return circle
+            points = min(MOST_POINTS, max(1, round(usual * weight)))
+            found = array("I", _digest(name, SHORT_DIGEST if points <= SHORT_DIGEST else MOST_POINTS)[: 4 * points])
+            places += [point >> 2 >> bits << bits | number for point in found]
+        self._circle = array("i", sorted(places))
+        return self._circle
 
 
 _shapes: WeakValueDictionary[tuple[tuple[str, int], ...], _Shape] = WeakValueDictionary()
@@ -132,15 +139,21 @@ class _Tier:
     def _follow(self, limit: int, sticky: bytes, now_s: float, order: list[Lane]) -> None:
         lanes = self.lanes
         seen: set[int] = set()
+        left = PATIENCE
         for number in self.shape.walk(sticky):
             if number in seen:
                 continue
+            seen.add(number)
             lane = lanes[number]
             if _free(lane, now_s):
                 order.append(lane)
                 if len(order) >= limit:
                     return
-            seen.add(number)
+            else:
+                left -= 1
+                if not left:
+                    # Most are blocked: those that are need not be come across one by one.
+                    seen.update(other for other, lane in enumerate(lanes) if not _free(lane, now_s))
             if len(seen) == len(lanes):
                 return
 

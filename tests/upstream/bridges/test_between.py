@@ -180,3 +180,41 @@ def test_between_real_sides_an_error_keeps_its_words(source, target):
     status, body = SIDES[target].write_failure(Failure(400, "prompt is too long: 9 tokens"), "req_2")
     shown, kind, error = cross(source, target).whole(status, b"application/json", body)
     assert (shown, kind) == (400, b"application/json") and b"prompt is too long: 9 tokens" in error
+
+
+def test_cursor_asks_in_responses_and_is_answered_in_chat():
+    patch = "*** Begin Patch\n*** End Patch"
+    body = {
+        "model": "public",
+        "stream": True,
+        "input": [{"role": "user", "content": "fix it"}],
+        "tools": [{"type": "custom", "name": "ApplyPatch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}}],
+    }
+    crossing = BRIDGES["chat", "messages"].cross(json.dumps(body).encode(), Spot("claude-x", "public", "/x", b"", b"", "req_1", 1))
+    tool = json.loads(crossing.body)["tools"][0]
+    assert tool["name"] == "ApplyPatch" and tool["input_schema"]["required"] == ["input"]
+    teller = SIDES["messages"].teller(About(Asked("m", []), "m", "req_2", 1))
+    retell(Reply("id_1", "m", [ToolCall("toolu_1", "ApplyPatch", json.dumps({"input": patch}))], "tools", USAGE), teller)
+    stream, heard = crossing.stream(), Collector()
+    listener = SIDES["chat"].listener(heard)
+    for event in b"".join(stream.event(event) for event in teller.take().split(b"\n\n") if event).split(b"\n\n"):
+        listener.event(event)
+    assert heard.reply.parts == [ToolCall("toolu_1", "ApplyPatch", patch)]
+
+
+@pytest.mark.parametrize("wire", [wire for wire in SIDES if wire != "chat"])
+def test_thoughts_and_signatures_of_every_wire_come_back_to_it_through_a_chat(wire):
+    theirs = SIDES[wire]
+    thought = Thought("hm", "", "DATA", "rs_1", wire) if wire == "responses" else Thought("hm", "SIG", wire=wire)
+    signature = "PROOF" if wire == "gemini" else ""
+    reply = Reply("id_1", "m", [thought, Text("a"), ToolCall("call_1", "f", "{}", signature=signature)], "tools", USAGE)
+    _, _, shown = cross("chat", wire).whole(200, b"", theirs.write_reply(reply, About(Asked("m", []), "m", "req_2", 1)))
+    message = json.loads(shown)["choices"][0]["message"]
+    asked = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}, message, {"role": "tool", "tool_call_id": "call_1", "content": "r"}],
+    }
+    sent = theirs.write_ask(SIDES["chat"].read_ask(json.dumps(asked).encode()), "m", dropped := Dropped())
+    assert all(word.encode() in sent for word in (thought.redacted, signature))
+    assert wire == "gemini" or thought.signature.encode() in sent
+    assert not dropped.names

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from collector import Collector
 from penstock.upstream.bridges import SIDES
 from penstock.upstream.bridges.conversation import Asked, Failure, Reply, Text
 from penstock.upstream.bridges.side import About
@@ -31,8 +32,6 @@ def test_every_side_writes_what_it_can_read(wire):
 
 @pytest.mark.parametrize("wire", SIDES)
 def test_every_side_hears_what_it_tells(wire):
-    from collector import Collector
-
     side = SIDES[wire]
     teller, heard = side.teller(About(Asked("m", []), "m", "req_1", 1)), Collector()
     teller.begin("id_1", "m", Usage(3))

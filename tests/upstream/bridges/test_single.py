@@ -30,7 +30,7 @@ def test_a_good_answer_is_as_it_came():
         (403, b'{"message":"Unauthorized.","statusCode":403}', 502, "upstream_invalid_error"),
         (429, b"", 429, "too_many_requests_error"),
         (502, b"<html>nginx</html>", 502, "upstream_invalid_error"),
-        (302, b"", 502, "upstream_invalid_error"),
+        (302, b"", 502, "upstream_redirect_error"),
         (200, b"<html>welcome</html>", 502, "upstream_invalid_error"),
         (200, b"", 502, "upstream_invalid_error"),
         (200, b'{"organic": [', 502, "upstream_invalid_error"),

@@ -264,8 +264,8 @@ async def test_the_session_keeps_its_cache(workers):
 
 
 def test_what_was_left_out_is_said():
-    crossing = CHAT.cross(json.dumps({"model": "m", "messages": HELLO, "store": True, "logit_bias": {}}).encode(), SPOT)
-    assert crossing.dropped == b"x-penstock-dropped: store, logit_bias\r\n"
+    crossing = CHAT.cross(json.dumps({"model": "m", "messages": HELLO, "store": True, "verbosity": "low"}).encode(), SPOT)
+    assert crossing.dropped == b"x-penstock-dropped: store, verbosity\r\n"
     assert CHAT.cross(json.dumps({"model": "m", "messages": HELLO}).encode(), SPOT).dropped == b""
 
 

@@ -70,9 +70,14 @@ def test_what_is_refused(body, code, param):
 
 @pytest.mark.parametrize(
     ("model", "status", "code"),
-    [("list-3036", 429, "daily_quota"), ("busy-200", 429, "out_of_capacity"), ("empty", 502, "upstream_invalid"), ("text", 502, "upstream_invalid"),
-     ("short", 502, "upstream_invalid")],
-)  # fmt: skip
+    [
+        ("list-3036", 429, "daily_quota"),
+        ("busy-200", 429, "out_of_capacity"),
+        ("empty", 502, "upstream_invalid"),
+        ("text", 502, "upstream_invalid"),
+        ("short", 502, "upstream_invalid"),
+    ],
+)
 async def test_errors(workers, model, status, code):
     back = await crossed(workers, BRIDGE, {"input": ["a", "b"]}, f"@cf/test/{model}")
     assert (back.status, back.json["error"]["code"]) == (status, code)

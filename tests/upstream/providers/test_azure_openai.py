@@ -15,7 +15,12 @@ AZURE = PROVIDERS["azure-openai"]
     [
         ("/v1/chat/completions", b"", {}, ("/openai/v1/chat/completions", b"")),
         ("/v1/chat/completions", b"a=b", {"api_version": "preview"}, ("/openai/v1/chat/completions", b"a=b&api-version=preview")),
-        ("/v1/chat/completions", b"", {"api_version": "2024-10-21"}, ("/openai/deployments/my%20gpt/chat/completions", b"api-version=2024-10-21")),
+        (
+            "/v1/chat/completions",
+            b"",
+            {"api_version": "2024-10-21"},
+            ("/openai/deployments/my%20gpt/chat/completions", b"api-version=2024-10-21"),
+        ),
         ("/v1/embeddings", b"", {"api_version": "2024-10-21"}, ("/openai/deployments/my%20gpt/embeddings", b"api-version=2024-10-21")),
         ("/v1/responses", b"", {"api_version": "2025-04-01-preview"}, ("/openai/responses", b"api-version=2025-04-01-preview")),
         ("/v1/files", b"", {"api_version": "2024-10-21"}, ("/openai/files", b"api-version=2024-10-21")),

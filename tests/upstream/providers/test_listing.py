@@ -13,7 +13,9 @@ from penstock.upstream.errands.errand import Fetched
 from penstock.upstream.providers import PROVIDERS
 from penstock.upstream.providers.listing import read_list
 
-KEYS = st.sampled_from(["data", "models", "id", "name", "created", "has_more", "last_id", "architecture", "input_modalities", "top_provider", "x"])
+KEYS = st.sampled_from(
+    ["data", "models", "id", "name", "created", "has_more", "last_id", "architecture", "input_modalities", "top_provider", "x"]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
@@ -26,7 +28,9 @@ def fetched(body: Any, status: int = 200) -> Fetched:
 
 
 def test_as_openai_lists():
-    offers, after = read_list(fetched({"object": "list", "data": [{"id": "gpt-4o", "object": "model", "created": 17, "owned_by": "system"}]}))
+    offers, after = read_list(
+        fetched({"object": "list", "data": [{"id": "gpt-4o", "object": "model", "created": 17, "owned_by": "system"}]})
+    )
     assert after is None
     assert (offers[0].name, offers[0].created, offers[0].owner, offers[0].title) == ("gpt-4o", 17, "system", "")
 

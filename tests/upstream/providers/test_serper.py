@@ -4,8 +4,7 @@ from penstock.upstream.providers import PROVIDERS
 from vendor_server import SECRET, Caller
 
 
-async def test_it_offers_one_thing_and_is_not_asked_for_it():
+async def test_it_is_not_asked_for_what_would_cost_a_search():
     provider = PROVIDERS["serper"]
     assert provider.credential(SECRET) == f"x-api-key: {SECRET}\r\n".encode()
-    offers = await provider.discover(Caller("http://127.0.0.1:1").fetch, {})
-    assert [(offer.name, offer.wires) for offer in offers] == [("serper", ("serper_search",))]
+    assert await provider.discover(Caller("http://127.0.0.1:1").fetch, {}) is None

@@ -3,9 +3,24 @@ from __future__ import annotations
 import pytest
 
 from fake_workers_ai import (
-    ACCOUNT, BGE, FLUX2, IMG2IMG, KLEIN, LLAMA, LUCID, PHOENIX, SCHNELL, SCOUT, SDXL, FakeWorkersAI, channel, fetching, item,
-)  # fmt: skip
+    ACCOUNT,
+    BGE,
+    FLUX2,
+    IMG2IMG,
+    KLEIN,
+    LLAMA,
+    LUCID,
+    PHOENIX,
+    SCHNELL,
+    SCOUT,
+    SDXL,
+    FakeWorkersAI,
+    channel,
+    fetching,
+    item,
+)
 from penstock.upstream.client.connection import UpstreamError
+from penstock.upstream.offers import Offer
 from penstock.upstream.providers.workers_ai import PROVIDER, base_url, find_pictures
 
 
@@ -55,6 +70,7 @@ async def test_what_is_known_of_a_model(workers):
         SCHNELL: "json", FLUX2: "multipart", KLEIN: "multipart", SDXL: "json",
     }  # fmt: skip
     assert found[SDXL].outputs == ("image",)
+    assert (scout.inputs, found[LLAMA].inputs) == (("text", "image"), ("text",))
 
 
 @pytest.mark.parametrize("pages", [1, 3, 1000])
@@ -110,8 +126,6 @@ async def test_a_schema_that_cannot_be_had(workers):
 
 
 def test_a_channel_offers_only_what_it_serves():
-    from penstock.upstream.offers import Offer
-
     made = channel(FakeWorkersAI(port=9))
     made.offers = {"@cf/a/b": Offer("@cf/a/b", ("workers_chat",)), IMG2IMG: Offer(IMG2IMG, ())}
     assert made.speaks("workers_chat", "@cf/a/b") and not made.speaks("workers_images", "@cf/a/b")

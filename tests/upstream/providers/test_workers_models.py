@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 
 from fake_workers_ai import FLUX2, IMG2IMG, KLEIN, SCHEMAS, SCHNELL, SDXL, item
 from penstock.upstream.providers.workers_models import (
-    IMAGES, Bounds, Pictures, kept_pictures, model_name, needs_picture, offer_of, pictures_of, wire_of,
-)  # fmt: skip
+    IMAGES,
+    Bounds,
+    Pictures,
+    kept_pictures,
+    model_name,
+    needs_picture,
+    offer_of,
+    pictures_of,
+    wire_of,
+)
 
 NAMES = ["name", "task", "properties", "property_id", "value", "created_at", "input", "required", "prompt", "oneOf", "multipart", "maximum"]
 JSON = st.recursive(

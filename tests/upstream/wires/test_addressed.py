@@ -36,8 +36,9 @@ def test_where_they_are(path, wire, model):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1beta/models/m", "/v1beta/models/:generateContent", "/v1beta/models/m:generateContent/x", "/v1beta/x/m:generateContent", "/x:generateContent",
-     "/v1beta/models/m:predict", "/v1beta/models/m:GENERATECONTENT", "/v1beta/models:generateContent", "/chat/v1beta/models/m:generateContent"],
+    ["/v1beta/models/m", "/v1beta/models/:generateContent", "/v1beta/models/m:generateContent/x", "/v1beta/x/m:generateContent",
+     "/x:generateContent", "/v1beta/models/m:predict", "/v1beta/models/m:GENERATECONTENT", "/v1beta/models:generateContent",
+     "/chat/v1beta/models/m:generateContent"],
 )  # fmt: skip
 def test_where_they_are_not(path):
     assert wire_for("POST", path).name == "passthrough"

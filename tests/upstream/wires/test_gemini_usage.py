@@ -25,7 +25,8 @@ def kinds(**counts: int) -> list[dict]:
     [
         ({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}, Usage(input_tokens=10, output_tokens=5)),
         (
-            {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 5, "thoughtsTokenCount": 7, "toolUsePromptTokenCount": 3},
+            {"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 5, "thoughtsTokenCount": 7,
+             "toolUsePromptTokenCount": 3},
             Usage(input_tokens=9, cache_read_tokens=4, output_tokens=12, reasoning_tokens=7),
         ),
         (
@@ -43,7 +44,10 @@ def kinds(**counts: int) -> list[dict]:
             {"promptTokenCount": 1, "candidatesTokenCount": 1290, "candidatesTokensDetails": kinds(image=1280), "thoughtsTokenCount": 2},
             Usage(input_tokens=1, output_image_tokens=1280, output_tokens=12, reasoning_tokens=2),
         ),
-        ({"candidatesTokenCount": 9, "candidatesTokensDetails": kinds(audio=9), "serviceTier": "PRIORITY"}, Usage(output_audio_tokens=9, service_tier="priority")),
+        (
+            {"candidatesTokenCount": 9, "candidatesTokensDetails": kinds(audio=9), "serviceTier": "PRIORITY"},
+            Usage(output_audio_tokens=9, service_tier="priority"),
+        ),
         ({"promptTokenCount": 5, "cachedContentTokenCount": 50}, Usage(cache_read_tokens=5)),
     ],
 )  # fmt: skip

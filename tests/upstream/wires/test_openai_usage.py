@@ -124,6 +124,8 @@ def test_names_of_other_vendors():
     assert usage()(prompt_tokens=100, cached_tokens=30, completion_tokens=1).cache_read_tokens == 30
     xai = usage()(prompt_tokens=10, completion_tokens=5, total_tokens=35, completion_tokens_details={"reasoning_tokens": 20})
     assert facts(xai) == {"input_tokens": 10, "output_tokens": 25, "reasoning_tokens": 20}
+    as_much_read_as_thought = usage()(input_tokens=20, output_tokens=25, total_tokens=45, output_tokens_details={"reasoning_tokens": 20})
+    assert facts(as_much_read_as_thought) == {"input_tokens": 20, "output_tokens": 25, "reasoning_tokens": 20}
 
 
 def test_what_says_nothing_is_no_usage():

@@ -71,10 +71,10 @@ async def predict(order: Order, inputs: dict[str, object], pause_s: float = PAUS
             try:
                 prediction = _read(await order.fetch("GET", f"/v1/predictions/{prediction.id}"))
                 failures = 0
-            except (UpstreamError, ProviderRefusal):
+            except (UpstreamError, ProviderRefusal) as failure:
                 failures += 1
                 if failures >= FAILURES_LIMIT:
-                    raise
+                    raise unreadable("it cannot be looked at any more") from failure
     except BaseException:
         spawn(_cancel(order, prediction.id), name="cancel prediction")
         raise

@@ -10,10 +10,12 @@ import msgspec
 from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.conversation import Failure
 from penstock.upstream.bridges.dropped import Dropped, refuse
-from penstock.upstream.bridges.workers.failures import error_body
+from penstock.upstream.bridges.workers.failures import error_body, fault_in
+from penstock.upstream.complaints import ProviderRefusal
 from penstock.upstream.errands.errand import Order, Result
 from penstock.upstream.errands.workers_pictures import Picture, as_form, as_json, read_picture
 from penstock.upstream.errands.workers_sizes import DEFAULT_SIZE, counted, fitted, parse_size, steps
+from penstock.upstream.faults import Fault
 from penstock.upstream.providers.workers_ai import find_pictures
 from penstock.upstream.providers.workers_models import Pictures, kept_pictures, model_name, needs_picture
 from penstock.upstream.usage import Usage
@@ -31,6 +33,7 @@ REFUSES = (
 """What only changes a picture that is there already."""
 DROPS = ("background", "moderation", "output_compression", "output_format", "partial_images", "style")
 """Left out with a note; `user` silently."""
+_CODES = {404: "model_not_found", 408: "upstream_timeout", 429: "too_many_requests", 503: "overloaded"}
 _AS_THEY_ARE = ("negative_prompt", "guidance", "seed")
 _STEPS = ("steps", "num_steps", "num_inference_steps")
 
@@ -50,7 +53,9 @@ class WorkersImages:
     target = TARGET
 
     async def run(self, order: Order) -> Result:
-        """Make the pictures, side by side. If one fails, all have: nothing is charged then."""
+        """Make the pictures, side by side. If one fails, all have: nothing is charged then. Raises ProviderRefusal for what is not
+        the client's fault.
+        """
         fields = {name: value for name, value in order.fields.items() if value is not None}
         _refuse_what_it_has_not(order, fields)
         model = _model(order)
@@ -67,10 +72,20 @@ class WorkersImages:
             made = await _make(order, model, drawn, asked, count)
         except Refused as refused:
             failure = refused.failure
+            if (fault := fault_in(failure)) is not None:
+                raise _elsewhere(failure, fault, again=count == 1) from None
             return Result(failure.status, _JSON, error_body(failure), Usage(calls=0), dropped.header())
         data = [{"url": one.url} if shown == "url" else {"b64_json": one.data} for one in made]
         body = msgspec.json.encode({"created": order.created, "data": data})
         return Result(200, _JSON, body, Usage(images=count, calls=count), dropped.header())
+
+
+def _elsewhere(failure: Failure, fault: Fault, *, again: bool) -> ProviderRefusal:
+    """The error for a failure that speaks against the channel, so that it is left alone and another is asked."""
+    code = failure.kind if failure.kind in ("daily_quota", "out_of_capacity") else _CODES.get(failure.status, "upstream_invalid")
+    error = ProviderRefusal(code, failure.message)
+    error.fault, error.again = fault, again
+    return error
 
 
 def _refuse_what_it_has_not(order: Order, fields: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ _SHARES = {"low": 0.25, "draft": 0.25, "high": 1.0, "hd": 1.0, "ultra": 1.0}
 """The share of the most steps that a quality stands for; of others the model's own number is right."""
 _USUAL = frozenset(("medium", "standard", "auto", ""))
 _GRID = 8
+_NO_END = 10**9
 
 
 def parse_size(given: Any) -> tuple[int, int]:
@@ -48,7 +49,7 @@ def steps(given: Any, bounds: Bounds, name: str) -> int | None:
         share = _SHARES.get(given.lower()) if isinstance(given, str) else None
         return max(1, round(bounds.most * share)) if share is not None and bounds.most else None
     number = counted(given, name)
-    return int(min(max(number, bounds.least or 1), bounds.most or number))
+    return int(min(max(number, bounds.least or 1), bounds.most or _NO_END))
 
 
 def counted(given: Any, name: str) -> int:

@@ -1,16 +1,12 @@
-"""Google's Custom Search JSON API."""
+"""Google's Custom Search JSON API. There is nothing to ask it that would not cost a search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from penstock.upstream.offers import Offer
 from penstock.upstream.providers.provider import Provider
-
-if TYPE_CHECKING:
-    from penstock.upstream.errands.errand import Fetch
 
 
 class GoogleSearch(Provider):
@@ -22,10 +18,6 @@ class GoogleSearch(Provider):
         if engine and not any(pair.startswith(b"cx=") for pair in query.split(b"&")):
             query = b"%bcx=%b" % (query + b"&" if query else b"", quote(engine, safe=":").encode("ascii"))
         return self.target(base_path, path), query
-
-    async def discover(self, fetch: Fetch, options: Mapping[str, Any]) -> list[Offer] | None:
-        """The one thing that it does: there is nothing to ask that would not cost a search."""
-        return [Offer("google-search", ("custom_search",), title="Google Custom Search", owner="google")]
 
 
 PROVIDER = GoogleSearch(

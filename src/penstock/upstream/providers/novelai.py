@@ -1,15 +1,8 @@
-"""NovelAI's images, and whoever is called as they are."""
+"""NovelAI's images, and whoever is called as they are. It has no list of its models, and nothing else to ask at this host."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from penstock.upstream.offers import Offer
 from penstock.upstream.providers.provider import Provider
-
-if TYPE_CHECKING:
-    from penstock.upstream.errands.errand import Fetch
 
 MODELS = {
     "nd-imagine-v3": "nai-diffusion-3",
@@ -21,19 +14,7 @@ MODELS = {
 }
 """NovelAI's name of what is asked for by the platform's."""
 
-
-class NovelAI(Provider):
-    """Bearer tokens; pictures come as a zip."""
-
-    async def discover(self, fetch: Fetch, options: Mapping[str, Any]) -> list[Offer] | None:
-        """The models that are known: it has no list of them."""
-        return [
-            Offer(name, ("novelai",), title=theirs, owner="novelai", inputs=("text",), outputs=("image",))
-            for name, theirs in MODELS.items()
-        ]
-
-
-PROVIDER = NovelAI(
+PROVIDER = Provider(
     "novelai",
     ("novelai",),
     base_has_version=False,

@@ -94,7 +94,7 @@ def offer_of(item: Any, pictures: Pictures | None) -> Offer | None:
         owner=_owner(name),
         created=_seconds(item.get("created_at")),
         context_tokens=_whole(properties.get("context_window") or properties.get("max_input_tokens")),
-        inputs=("text",) if wire in (EMBEDDINGS, IMAGES) else (),
+        inputs=_inputs(wire, properties),
         outputs=("image",) if drawn else ("text",) if wire == CHAT else (),
         options=pictures.options() if pictures is not None and drawn else {},
     )
@@ -148,6 +148,12 @@ def _properties(found: Any) -> dict[str, Any]:
     return {
         one["property_id"]: one.get("value") for one in _list(found) if isinstance(one, dict) and isinstance(one.get("property_id"), str)
     }
+
+
+def _inputs(wire: str | None, properties: dict[str, Any]) -> tuple[str, ...]:
+    if wire == CHAT:
+        return ("text", "image") if properties.get("vision") in ("true", True) else ("text",)
+    return ("text",) if wire in (EMBEDDINGS, IMAGES) else ()
 
 
 def _owner(name: str) -> str:

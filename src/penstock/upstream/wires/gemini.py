@@ -87,6 +87,7 @@ class GeminiMeter(Counting):
 
     def __init__(self, ask: Ask) -> None:
         super().__init__(ask)
+        self._figures: Figures | None = None
         self._open: set[object] = set()
         self._searches = 0
 
@@ -97,23 +98,19 @@ class GeminiMeter(Counting):
         if chunk is None:
             return Verdict.PASS
         if chunk.usage_metadata is not None and chunk.usage_metadata.stated:
-            self._usage = gemini_usage.normalised(chunk.usage_metadata)
-        if chunk.candidates:
-            self._searches = max(self._searches, gemini_usage.searches(chunk.candidates, self._ask.model))
-        if self._usage is not None:
-            self._usage.web_searches = self._searches
+            self._figures = chunk.usage_metadata
         if chunk.error:
             self._failed = True
             return Verdict.LAST
         ended = self._ended(chunk, event)
         if chunk.candidates is None and not ended and _FINISH.search(data, max(0, len(data) - _TAIL)):
-            self._final = self._usage is not None  # a long event of which only the end could be read
+            self._final = self._figures is not None  # a long event of which only the end could be read
         return Verdict.LAST if ended else Verdict.PASS
 
     def _ended(self, chunk: Chunk, event: bytes) -> bool:
         if not chunk.candidates:
             ended = chunk.prompt_feedback is not None and bool(chunk.prompt_feedback.block_reason)
-            self._final = self._final or (ended and self._usage is not None)
+            self._final = self._final or (ended and self._figures is not None)
             return ended
         text = []
         for candidate in chunk.candidates:
@@ -126,8 +123,17 @@ class GeminiMeter(Counting):
                 text += [part.text for part in candidate.content.parts if isinstance(part.text, str)]
         self._estimate.read("".join(text), event)
         ended = not self._open
-        self._final = ended and self._usage is not None
+        if ended or any(candidate.grounding_metadata is not None for candidate in chunk.candidates):
+            self._searches = max(self._searches, gemini_usage.searches(chunk.candidates, self._ask.model))
+        self._final = ended and self._figures is not None
         return ended
+
+    def usage(self) -> tuple[Usage, bool]:
+        """The usage so far, and whether it is estimated."""
+        if self._figures is not None:
+            self._usage = gemini_usage.normalised(self._figures)
+            self._usage.web_searches = self._searches
+        return super().usage()
 
 
 class GeminiWire(AddressedWire):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import completion_create_params
 from pydantic import TypeAdapter
@@ -11,7 +11,21 @@ from pydantic import TypeAdapter
 from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.chat.asks_in import read_ask
 from penstock.upstream.bridges.chat.asks_out import write_ask
-from penstock.upstream.bridges.conversation import Asked, Choice, Format, Text, Tool, ToolCall, ToolResult, Turn
+from penstock.upstream.bridges.conversation import (
+    Asked,
+    Audio,
+    Choice,
+    Document,
+    Format,
+    Image,
+    Refusal,
+    Text,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from penstock.upstream.bridges.dropped import Dropped
 
 HI = [Turn("user", [Text("hi")])]
@@ -116,6 +130,12 @@ def test_models_that_do_not_reason_are_not_told_how_hard():
     assert ("reasoning_effort" in body, dropped) == (False, ["reasoning_effort"])
 
 
+def test_deepseek_has_a_switch():
+    body, _ = write("deepseek-v4-pro", effort="none")
+    assert (body["thinking"], "reasoning_effort" in body) == ({"type": "disabled"}, False)
+    assert write("hosted/deepseek-v4-pro", effort="none")[0]["reasoning_effort"] == "none"
+
+
 def test_formats():
     assert write(format=Format("json"))[0]["response_format"] == {"type": "json_object"}
     body, _ = write(format=Format("schema", "an answer", SCHEMA, True, "d"))
@@ -196,6 +216,44 @@ TURNS = st.lists(
     min_size=1,
     max_size=6,
 ).map(lambda turns: [turn for one in turns for turn in (one if isinstance(one, list) else [one])])
+
+
+SHORT = st.text(max_size=4)
+PARTS = st.one_of(
+    st.builds(Text, SHORT, st.sampled_from([None, "5m", "1h"])),
+    st.builds(Image, SHORT, SHORT, SHORT, SHORT, SHORT),
+    st.builds(Document, st.sampled_from(["", "text/plain", "application/pdf"]), SHORT, SHORT, SHORT, SHORT, SHORT),
+    st.builds(Audio, SHORT, SHORT),
+    st.builds(Thought, SHORT, SHORT, SHORT, SHORT, st.sampled_from(["", "chat", "messages"])),
+    st.builds(Refusal, SHORT),
+    st.builds(ToolCall, SHORT, SHORT, SHORT, st.booleans(), SHORT),
+    st.builds(ToolResult, SHORT, st.lists(st.builds(Text, SHORT) | st.builds(Image, SHORT, SHORT), max_size=2), failed=st.booleans()),
+)
+TOOLS = st.builds(
+    Tool,
+    SHORT,
+    SHORT,
+    st.none() | st.dictionaries(SHORT, st.integers() | SHORT, max_size=2),
+    kind=st.sampled_from(["function", "custom", "hosted"]),
+    raw=st.none() | st.dictionaries(SHORT, SHORT, max_size=2),
+)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), st.lists(PARTS, max_size=4), SHORT), max_size=4),
+    st.lists(TOOLS, max_size=2),
+    st.sampled_from(["gpt-5.2", "gpt-4o", "deepseek-v4", "mistral-large", "anthropic/claude-x", "gemini-3", "m"]),
+)
+def test_whatever_is_asked_it_is_written_or_refused(turns, tools, model):
+    dropped = Dropped()
+    try:
+        body = json.loads(write_ask(Asked("m", turns, tools, Choice("named", "x")), model, dropped))
+    except PenstockError as error:
+        assert error.code == "cannot_translate"  # noqa: PT017  only if it raises
+        return
+    roles = [message["role"] for message in body["messages"]]
+    assert set(roles) <= {"system", "user", "assistant", "tool"}
 
 
 @given(TURNS)

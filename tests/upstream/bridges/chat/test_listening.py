@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -206,20 +207,41 @@ def test_a_stream_that_breaks_off_is_not_ended():
     assert listened(b": ping\n\n", b"data: not json\n\n", b"data: [1]\n\n", b"\n\n").failure is not None
 
 
+def test_events_may_be_written_in_any_way_that_sse_allows():
+    heard = listened(
+        b'data:{"choices":\r\ndata:[{"delta":{"content":"a"}}]}\r\n\r\n',
+        b'id: 5\ndata: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}',
+        b"data:[DONE]\r\n\r\n",
+    )
+    assert heard.reply.parts == [Text("ab")]
+
+
+def test_words_that_are_repeated_in_a_detail_are_heard_once():
+    detail = {"type": "reasoning.text", "text": "hm, yes", "signature": "psk1.x", "index": 0}
+    heard = listened(
+        chunk({"reasoning_content": "hm, "}), chunk({"reasoning_content": "yes"}), chunk({"reasoning_details": [detail]}), DONE
+    )
+    assert [part.text for part in heard.reply.parts] == ["hm, yes"]
+
+
 def test_a_stream_that_has_its_mark_but_no_reason_is_ended():
     assert listened(chunk({"content": "a"}), DONE).reply.stop == "end"
 
+
+NAMES = re.findall(
+    r"\w+",
+    """
+    choices delta index content tool_calls function name arguments id usage error message finish_reason images image_url url
+    reasoning_details type text signature data code prompt_tokens custom input extra_content google thought_signature
+    """,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "choices delta index content tool_calls function name arguments id usage error message finish_reason images image_url url"
-                " reasoning_details type text signature data code prompt_tokens custom input extra_content google thought_signature".split()
-            )
-            | st.text(max_size=3),
+            st.sampled_from(NAMES) | st.text(max_size=3),
             inner,
             max_size=5,
         )
@@ -231,7 +253,7 @@ DELTAS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=40) | (JSON | DELTAS).map(lambda value: b"data: " + json.dumps(value).encode()), max_size=6))
 def test_nothing_that_a_provider_sends_makes_it_raise(events):
     heard = listened(*events)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -97,14 +98,19 @@ def test_what_is_not_a_reply(answer, why):
         read_reply(answer)
 
 
+NAMES = re.findall(
+    r"\w+",
+    """
+    content type text tool_calls function name arguments id reasoning_details signature data images image_url url
+    """,
+)
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "content type text tool_calls function name arguments id reasoning_details signature data images image_url url".split()
-            ),
+            st.sampled_from(NAMES),
             inner,
         )
     ),

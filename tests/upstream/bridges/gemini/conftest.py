@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from google import genai
+
 from google_door import GoogleDoor, GoogleServer
 
 

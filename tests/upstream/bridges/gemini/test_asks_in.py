@@ -167,10 +167,14 @@ def test_choices_and_logprobs():
 
 
 KEYS = st.sampled_from(
-    "contents parts role text thought thoughtSignature functionCall functionResponse name args id response inlineData mimeType data fileData fileUri "
-    "systemInstruction tools functionDeclarations parameters toolConfig functionCallingConfig mode allowedFunctionNames generationConfig topK "
-    "thinkingConfig thinkingBudget responseMimeType responseSchema stopSequences candidateCount executableCode safetySettings type items".split()
-)
+    [
+        "contents", "parts", "role", "text", "thought", "thoughtSignature", "functionCall", "functionResponse", "name", "args",
+        "id", "response", "inlineData", "mimeType", "data", "fileData", "fileUri", "systemInstruction", "tools",
+        "functionDeclarations", "parameters", "toolConfig", "functionCallingConfig", "mode", "allowedFunctionNames",
+        "generationConfig", "topK", "thinkingConfig", "thinkingBudget", "responseMimeType", "responseSchema", "stopSequences",
+        "candidateCount", "executableCode", "safetySettings", "type", "items",
+    ]
+)  # fmt: skip
 ANY = st.recursive(
     st.none()
     | st.booleans()

@@ -101,7 +101,8 @@ def test_a_whole_request():
         "responseJsonSchema": {"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}},
     }
     assert set(dropped.names) == {
-        "logit_bias", "user", "metadata", "service_tier", "verbosity", "store", "prompt_cache_key", "parallel_tool_calls", "name", "odd", "strict",
+        "logit_bias", "user", "metadata", "service_tier", "verbosity", "store", "prompt_cache_key", "parallel_tool_calls", "name", "odd",
+        "strict",
     }  # fmt: skip
     assert set(dropped.names) <= {*DROPS, "odd"}
 

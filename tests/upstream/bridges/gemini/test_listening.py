@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from gemini_replies import REPLIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gemini_replies import REPLIES
 from penstock.kit.sse import split
 from penstock.upstream.bridges.between import retell
 from penstock.upstream.bridges.conversation import Asked, Failure, Image, ToolCall
@@ -151,14 +151,18 @@ def _joined(data: bytes) -> tuple:
     return (reply.parts, reply.stop, reply.usage)
 
 
+KEYS = st.sampled_from(
+    [
+        "candidates", "content", "parts", "text", "thought", "functionCall", "name", "args", "finishReason", "usageMetadata",
+        "promptFeedback", "blockReason", "error", "index",
+    ]
+)  # fmt: skip
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(
-                "candidates content parts text thought functionCall name args finishReason usageMetadata promptFeedback blockReason error index".split()
-            ),
+            KEYS,
             inner,
             max_size=3,
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from gemini_replies import REPLIES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gemini_replies import REPLIES
 from penstock.upstream.bridges.conversation import Asked, Audio, Document, Image, Refusal, Reply, Text, Thought, ToolCall
 from penstock.upstream.bridges.gemini.replies import read_reply, write_reply
 from penstock.upstream.bridges.side import About
@@ -111,7 +111,8 @@ def test_the_sdk_reads_an_answer(sdk, door):
         "claude-x",
         [
             Thought("hm", "EqQB", wire="messages"), Text("Hello"), Refusal(" no"), ToolCall("toolu_1", "f", '{"a":1}', signature="c2ln"),
-            ToolCall("", "g", "free", custom=True), Image("image/png", "AAAA"), Image(url="https://x.example/a.png"), Audio("AAAA", "mp3"), Document(),
+            ToolCall("", "g", "free", custom=True), Image("image/png", "AAAA"), Image(url="https://x.example/a.png"),
+            Audio("AAAA", "mp3"), Document(),
         ],
         "tools",
         Usage(input_tokens=5, input_audio_tokens=2, cache_read_tokens=1, output_tokens=9, reasoning_tokens=4, output_image_tokens=3),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.upstream.bridges.gemini.schemas import json_schema
+from penstock.upstream.bridges.gemini.schemas import json_schema, taken
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -48,6 +48,23 @@ def test_json_schema_stays():
     assert json_schema({"type": "TYPE_UNSPECIFIED"}) == {}
 
 
+def test_google_takes_nothing_beside_a_reference():
+    assert taken(
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "object",
+            "properties": {"$ref": {"$ref": "#/$defs/a", "description": "x", "$comment": "y"}, "const": {"const": 1}},
+            "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b", "default": 1}, True], "items": {"const": "c", "enum": ["c"]}}},
+            "enum": [{"$ref": "stays", "x": 1}],
+        }
+    ) == {
+        "type": "object",
+        "properties": {"$ref": {"$ref": "#/$defs/a", "$comment": "y"}, "const": {"enum": [1]}},
+        "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}, True], "items": {"const": "c", "enum": ["c"]}}},
+        "enum": [{"$ref": "stays", "x": 1}],
+    }
+
+
 def test_a_schema_without_end_is_cut():
     schema: dict = {"type": "STRING"}
     for _ in range(500):
@@ -57,4 +74,4 @@ def test_a_schema_without_end_is_cut():
 
 @given(st.dictionaries(st.text(max_size=5), ANY))
 def test_anything_is_read(schema):
-    assert json_schema(json_schema(schema)) is not None
+    assert taken(taken(json_schema(json_schema(schema)))) is not None

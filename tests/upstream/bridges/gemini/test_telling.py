@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from gemini_replies import REPLIES
 from google.genai import errors, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gemini_replies import REPLIES
 from penstock.kit.sse import payload, split
 from penstock.upstream.bridges.between import retell
 from penstock.upstream.bridges.conversation import Asked, Failure, Image, Reply, Thought, ToolCall

@@ -101,6 +101,8 @@ def test_thinking():
     assert read(thinking={"type": "enabled", "budget_tokens": 2048}).thinking_tokens == 2048
     assert read(thinking={"type": "adaptive"}).adaptive is True
     assert read(thinking={"type": "disabled"}, output_config={"effort": "low"}).effort == "none"
+    assert read(thinking={"type": "disabled"}).shows_thoughts is False
+    assert read(thinking={"type": "between_tools"}).effort == "none"
     assert read(thinking={"type": "adaptive", "display": "omitted"}).shows_thoughts is False
     assert read(thinking={"type": "adaptive", "display": "summarized"}).shows_thoughts is True
     assert read().shows_thoughts is None

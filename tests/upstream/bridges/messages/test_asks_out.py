@@ -14,6 +14,7 @@ from penstock.upstream.bridges.conversation import Asked, Choice, Document, Form
 from penstock.upstream.bridges.dropped import Dropped
 from penstock.upstream.bridges.messages import SIDE
 from penstock.upstream.bridges.messages.asks_out import write_ask
+from penstock.upstream.bridges.messages.words import sent_name
 
 USER = Turn("user", [Text("Hello")])
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -79,7 +80,7 @@ def test_tools():
         (Choice("auto"), True, {"type": "auto"}),
         (Choice("required"), None, {"type": "any"}),
         (Choice("none"), False, {"type": "none"}),
-        (Choice("named", "a.b"), False, {"type": "tool", "name": "a_x2e_b", "disable_parallel_tool_use": True}),
+        (Choice("named", "a.b"), False, {"type": "tool", "name": sent_name("a.b"), "disable_parallel_tool_use": True}),
         (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
     ],
 )
@@ -87,8 +88,22 @@ def test_tool_choice(choice, parallel, expected):
     assert sent(tools=[Tool("a.b")], choice=choice, parallel=parallel)["tool_choice"] == expected
 
 
+def test_a_changed_name_has_an_alias():
+    dropped = Dropped()
+    sent(tools=[Tool("a.b"), Tool("c")], dropped=dropped)
+    assert dropped.aliases == {sent_name("a.b"): "a.b"}
+
+
 def test_without_tools_there_is_no_choice():
     assert "tool_choice" not in sent(choice=Choice("auto"), parallel=False)
+
+
+def test_tools_that_were_called_are_declared_and_not_called_again():
+    body = sent(
+        turns=[USER, Turn("assistant", [ToolCall("1", "f", "{}"), ToolCall("2", "f", "{}")]), Turn("user", [ToolResult("1", [Text("r")])])]
+    )
+    assert body["tools"] == [{"name": "f", "input_schema": {"type": "object"}}]
+    assert body["tool_choice"] == {"type": "none"}
 
 
 def test_a_schema_is_enforced_where_the_model_can_and_told_where_it_cannot():

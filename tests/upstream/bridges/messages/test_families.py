@@ -27,7 +27,7 @@ from penstock.upstream.bridges.messages.families import Family, family_of
         ("claude-fable-5-1", False, True, "never", False, True),
         ("claude-mythos-preview", True, True, "never", False, True),
         ("claude-opus-latest", False, True, "never", False, True),
-        ("glm-4.6", True, False, "omitted", True, False),
+        ("glm-4.6", True, False, "disabled", True, False),
     ],
 )
 def test_what_models_take(model, budget, adaptive, off, samples, schemas):

@@ -17,6 +17,7 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": "aa"}
     [
         (Image("image/JPG", "aa"), {"type": "base64", "media_type": "image/jpeg", "data": "aa"}),
         (Image("image/webp", "aa"), {"type": "base64", "media_type": "image/webp", "data": "aa"}),
+        (Image(url="data:image/gif;base64,aa"), {"type": "base64", "media_type": "image/gif", "data": "aa"}),
         (Image(url="https://x/y.png"), {"type": "url", "url": "https://x/y.png"}),
     ],
 )

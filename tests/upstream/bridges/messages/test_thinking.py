@@ -9,6 +9,7 @@ from penstock.upstream.bridges.dropped import Dropped
 from penstock.upstream.bridges.messages.families import family_of
 from penstock.upstream.bridges.messages.thinking import write_thinking
 
+SHOWN = {"type": "adaptive", "display": "summarized"}
 OLD, BOTH, NEW = "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-5"
 
 
@@ -55,12 +56,12 @@ def test_a_budget_stays_below_the_clients_bound():
 )
 def test_models_that_decide_by_themselves(model, asked, effort):
     sent, names = written(model, **asked)
-    assert sent == {"max_tokens": 16384, "thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+    assert sent == {"max_tokens": 16384, "thinking": SHOWN, "output_config": {"effort": effort}}
     assert names == []
 
 
 def test_adaptive_says_no_effort():
-    assert written(NEW, adaptive=True)[0] == {"max_tokens": 16384, "thinking": {"type": "adaptive"}}
+    assert written(NEW, adaptive=True)[0] == {"max_tokens": 16384, "thinking": SHOWN}
     assert written(OLD, adaptive=True)[0]["thinking"] == {"type": "enabled", "budget_tokens": 8192}
 
 

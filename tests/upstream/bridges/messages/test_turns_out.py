@@ -10,6 +10,7 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.conversation import Audio, Image, Part, Refusal, Text, Thought, ToolCall, ToolResult, Turn
 from penstock.upstream.bridges.dropped import Dropped
 from penstock.upstream.bridges.messages.turns_out import MISSING, OPENING, Telling
+from penstock.upstream.bridges.messages.words import sent_name
 
 CALL, RESULT = ToolCall("t1", "f", '{"a":1}'), ToolResult("t1", [Text("ok")])
 USE = {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}
@@ -84,7 +85,7 @@ def test_ids_that_are_not_allowed_match_all_the_same():
     said = told(user(Text("a")), assistant(ToolCall("call:1", "a.b", "")), user(ToolResult("call:1", [Text("ok")], failed=True)))
     use, result = said[1]["content"][0], said[2]["content"][0]
     assert use["id"] == result["tool_use_id"]
-    assert (use["name"], use["input"], result["is_error"]) == ("a_x2e_b", {}, True)
+    assert (use["name"], use["input"], result["is_error"]) == (sent_name("a.b"), {}, True)
 
 
 def test_only_anthropics_own_thoughts_are_sent():

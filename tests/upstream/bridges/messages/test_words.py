@@ -25,21 +25,16 @@ def test_a_message_id_is_anthropics():
     assert words.message_id("", "req_1") != words.message_id("", "req_2")
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda name: "_x" not in name))
-def test_a_name_comes_back_as_it_was_given(name):
+@given(st.text(max_size=200))
+def test_names_are_ones_that_anthropic_allows_and_always_the_same(name):
     sent = words.sent_name(name)
     assert re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", sent)
-    assert words.given_name(sent) == name
+    assert sent == words.sent_name(name)
 
 
-def test_a_name_that_only_looks_changed_stays():
-    assert words.given_name("get_x_y") == "get_x_y"
-    assert words.given_name("a_x61_b") == "a_x61_b"
-    assert words.given_name("a_xd800_b") == "a_xd800_b"
-
-
-def test_a_long_name_is_cut():
-    assert len(words.sent_name("n" * 400)) <= 128
+def test_names_that_differ_still_do():
+    assert words.sent_name("get_weather") == "get_weather"
+    assert len({words.sent_name(name) for name in ("a.b", "a/b", "a_b", "n" * 200, "n" * 201)}) == 5
 
 
 def test_arguments_are_an_object():

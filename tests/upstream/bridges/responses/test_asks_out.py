@@ -45,6 +45,7 @@ def test_openais_reasoning_models_give_their_thoughts_encrypted():
         ("gpt-5", "none", None, "minimal"),
         ("gpt-5.1", "none", None, "none"),
         ("o4-mini", "minimal", None, "low"),
+        ("gpt-5.2", None, 0, "none"),
         ("gpt-5", None, 1024, "low"),
         ("gpt-5", None, 8000, "medium"),
         ("gpt-5", None, 32000, "high"),

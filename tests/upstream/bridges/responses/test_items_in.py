@@ -91,6 +91,18 @@ def test_geminis_proof_is_put_back_onto_its_call():
     assert read(proof, {"role": "assistant", "content": "x"}).turns[0].parts == [Thought(signature="proof", wire="gemini"), Text("x")]
 
 
+def test_the_clients_own_searches_for_tools():
+    tools = [{"type": "function", "name": "g"}]
+    reading = read(
+        {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"query": "q"}},
+        {"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": tools},
+        {"type": "tool_search_call", "execution": "server", "arguments": {}},
+    )
+    assert reading.turns[0].parts == [ToolCall("s", "tool_search", '{"query":"q"}')]
+    assert reading.turns[1].parts == [ToolResult("s", [Text('[{"type":"function","name":"g"}]')], "tool_search")]
+    assert reading.more_tools == [("input[1].tools", tools)] and reading.dropped == ["input.tool_search_call"]
+
+
 def test_tools_that_come_as_items_are_kept():
     tools = [{"type": "function", "name": "f"}]
     assert read({"type": "additional_tools", "role": "developer", "tools": tools}).more_tools == [("input[0].tools", tools)]

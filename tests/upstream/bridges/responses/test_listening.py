@@ -43,7 +43,7 @@ def test_a_stream_of_openais():
         event("response.reasoning_summary_part.added", output_index=0, summary_index=0, part={}),
         event("response.reasoning_summary_text.delta", output_index=0, summary_index=0, delta="One"),
         event("response.reasoning_summary_text.delta", output_index=0, summary_index=1, delta="Two"),
-        event("response.output_item.done", **item(0, type="reasoning", id="rs_1", summary=[{"type": "summary_text", "text": "One"}], encrypted_content="enc")),
+        event("response.output_item.done", **item(0, type="reasoning", id="rs_1", summary=[{"text": "One"}], encrypted_content="enc")),
         event("response.output_item.added", **item(1, type="web_search_call", id="ws")),
         event("response.web_search_call.searching", output_index=1),
         event("response.output_item.done", **item(1, type="web_search_call", id="ws")),
@@ -136,6 +136,16 @@ def test_imitators_that_send_only_the_end_are_understood():
     assert said.stop == "tools" and said.model == "gpt-5"
 
 
+def test_calls_that_only_the_end_tells_of_are_heard():
+    known = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    said = hear(
+        event("response.output_text.delta", output_index=0, delta="a"),
+        event("response.output_item.done", **item(1, **known)),
+        done(output=[{"type": "message", "content": [{"type": "output_text", "text": "a"}]}, known, known | {"call_id": "d"}]),
+    )
+    assert said.parts == [Text("a"), ToolCall("c", "f", "{}"), ToolCall("d", "f", "{}")]
+
+
 def test_imitators_that_do_not_number_their_items_are_understood():
     said = hear(
         event("response.output_item.added", item={"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": ""}),
@@ -173,14 +183,14 @@ _ITEMS = st.dictionaries(
     st.sampled_from(["type", "id", "call_id", "name", "arguments", "content", "summary", "encrypted_content"]),
     JSON | st.sampled_from(["message", "function_call", "custom_tool_call", "reasoning", "x"]),
 )
+_WHOLE = st.dictionaries(
+    st.sampled_from(["id", "output", "usage", "error", "status", "incomplete_details"]), JSON | st.lists(_ITEMS, max_size=2)
+)
 _HEARD = st.fixed_dictionaries(
     {"type": _TYPES},
-    optional={
-        "delta": JSON, "output_index": JSON | st.integers(0, 2), "item_id": JSON, "summary_index": JSON, "item": _ITEMS | JSON, "error": JSON,
-        "response": st.dictionaries(st.sampled_from(["id", "output", "usage", "error", "status", "incomplete_details"]), JSON | st.lists(_ITEMS)) | JSON,
-        "message": JSON, "code": JSON,
-    },
-).map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\n")  # fmt: skip
+    optional=dict.fromkeys(("delta", "item_id", "summary_index", "error", "message", "code"), JSON)
+    | {"output_index": JSON | st.integers(0, 2), "item": _ITEMS | JSON, "response": _WHOLE | JSON},
+).map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\n")
 
 
 @given(st.lists(_HEARD | st.binary(max_size=40) | JSON.map(lambda value: b"data: " + json.dumps(value).encode()), max_size=8))

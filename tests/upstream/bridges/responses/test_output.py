@@ -8,13 +8,16 @@ from made_responses import JSON
 from penstock.upstream.bridges.conversation import Image, Refusal, Text, Thought, ToolCall
 from penstock.upstream.bridges.responses.output import parts_of_item
 
+MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "a", "annotations": [1]}, {"type": "refusal", "refusal": "b"}]}
+REASONING = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "s"}], "encrypted_content": "e"}
+
 
 @pytest.mark.parametrize(
     ("item", "parts"),
     [
-        ({"type": "message", "content": [{"type": "output_text", "text": "a", "annotations": [1]}, {"type": "refusal", "refusal": "b"}]}, [Text("a"), Refusal("b")]),
+        (MESSAGE, [Text("a"), Refusal("b")]),
         ({"type": "message", "content": "plain"}, [Text("plain")]),
-        ({"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "s"}], "encrypted_content": "e"}, [Thought("s", "", "e", "rs", "responses")]),
+        (REASONING, [Thought("s", "", "e", "rs", "responses")]),
         ({"type": "reasoning", "content": [{"type": "reasoning_text", "text": "r"}]}, [Thought("r")]),
         ({"type": "reasoning", "summary": []}, []),
         ({"type": "function_call", "call_id": "c", "name": "f", "arguments": {"a": 1}}, [ToolCall("c", "f", '{"a":1}')]),
@@ -25,7 +28,7 @@ from penstock.upstream.bridges.responses.output import parts_of_item
         ({"type": "web_search_call", "id": "ws"}, []),
         ("odd", []),
     ],
-)  # fmt: skip
+)
 def test_items(item, parts):
     assert parts_of_item(item) == parts
 

@@ -107,6 +107,16 @@ def test_a_call_of_a_tool_in_a_namespace_names_both():
     assert (item["namespace"], item["name"]) == ("mcp__files", "read")
 
 
+def test_the_clients_own_search_for_tools_is_an_item_of_its_own():
+    asked = ResponsesAsked("m", [], [Tool("tool_search")], searches=True)
+    events = told(("tool", 0, "c", "tool_search"), ("arguments", 0, '{"query":'), ("arguments", 0, '"q"}'), END, asked=asked)
+    assert kinds(events) == ["created", "in_progress", "output_item.added", "output_item.done", "completed"]
+    item = events[-1]["response"]["output"][0]
+    assert (item["type"], item["execution"], item["arguments"]) == ("tool_search_call", "client", {"query": "q"})
+    for event in events:
+        EVENT.validate_python(event)
+
+
 def test_a_tool_that_was_renamed_is_called_by_its_own_name():
     about = about_of()
     about.aliases["long_abc"] = "long.name"
@@ -224,6 +234,49 @@ def test_what_is_told_is_heard_again(reply, natively):
         assert said.stop == reply.stop or reply.stop in ("end", "tools", "refusal")
     elif reply.stop != "tools":
         assert said.stop == reply.stop
+
+
+_STEPS = st.lists(
+    st.tuples(st.sampled_from(["text", "thought", "refusal"]), st.text(min_size=1, max_size=3))
+    | st.tuples(st.sampled_from(["tool", "piece"]), st.integers(0, 2))
+    | st.tuples(st.just("signed"), st.just("sig"), st.just("messages")),
+    max_size=20,
+)
+_WHOLE = ['{"a":', '"x', 'y"', ",", '"b":1', "}"]
+
+
+@settings(max_examples=60)
+@given(_STEPS)
+def test_whatever_order_things_are_told_in_nothing_is_lost(steps):
+    teller = ResponsesTeller(about_of())
+    left: dict[int, list[str]] = {}
+    words = {"text": "", "thought": "", "refusal": ""}
+    for name, *arguments in steps:
+        if name in words:
+            getattr(teller, name)(*arguments)
+            words[name] += arguments[0]
+        elif name == "signed":
+            teller.signed(*arguments)
+        elif name == "tool" and arguments[0] not in left:
+            left[arguments[0]] = list(_WHOLE)
+            teller.tool(arguments[0], f"c{arguments[0]}", "look")
+        elif name == "piece" and left.get(arguments[0]):
+            teller.arguments(arguments[0], left[arguments[0]].pop(0))
+    for index, pieces in left.items():
+        for piece in pieces:
+            teller.arguments(index, piece)
+    teller.end("end", Usage())
+    events = events_of(teller.take())
+    state = ResponseStreamState(input_tools=[], text_format=omit)
+    for event in events:
+        state.handle_event(EVENT.validate_python(event))
+    output = events[-1]["response"]["output"]
+    content = [part for item in output for part in item.get("content", [])]
+    assert "".join(part.get("text", "") for part in content) == words["text"]
+    assert "".join(part.get("refusal", "") for part in content) == words["refusal"]
+    assert "".join(part["text"] for item in output for part in item.get("summary", [])) == words["thought"]
+    calls = {item["call_id"]: item["arguments"] for item in output if item["type"] == "function_call"}
+    assert calls == {f"c{index}": "".join(_WHOLE) for index in left}
 
 
 def test_the_base_repeats_what_was_asked():

@@ -28,7 +28,7 @@ def test_custom_tools_keep_their_grammar():
 
 
 def test_hosted_tools_are_kept_whole():
-    raw = {"type": "web_search", "external_web_access": False}
+    raw = {"type": "web_search", "external_web_access": True}
     assert read(raw, {"type": "local_shell"}).tools == [
         Tool("web_search", kind="hosted", raw=raw),
         Tool("local_shell", kind="hosted", raw={"type": "local_shell"}),
@@ -46,6 +46,25 @@ def test_tools_of_a_namespace_are_taken_out_of_it():
     )
     assert [(tool.name, tool.kind) for tool in tools.tools] == [("mcp__files__read", "function"), ("mcp__files__edit", "custom")]
     assert tools.homes == {"mcp__files__read": ("mcp__files", "read"), "mcp__files__edit": ("mcp__files", "edit")}
+
+
+def test_a_search_for_tools_is_not_needed_where_all_are_given():
+    tools = read({"type": "tool_search"}, {"type": "function", "name": "f", "defer_loading": True})
+    assert tools.tools == [Tool("f")] and tools.dropped == ["tools.tool_search"]
+
+
+def test_the_clients_own_search_for_tools_is_a_function():
+    tools = read({"type": "tool_search", "execution": "client", "description": "d", "parameters": SCHEMA})
+    assert tools.tools == [Tool("tool_search", "d", SCHEMA)] and tools.searches
+
+
+def test_a_tool_that_was_found_again_is_there_once():
+    assert read({"type": "function", "name": "f"}, {"type": "function", "name": "f", "description": "again"}).tools == [Tool("f")]
+
+
+def test_codexs_search_in_what_openai_keeps_of_the_web_is_left_out():
+    tools = read({"type": "web_search", "external_web_access": False})
+    assert tools.tools == [] and tools.dropped == ["tools.web_search"]
 
 
 def test_flat_names_fit_and_stay_apart():

@@ -121,6 +121,14 @@ def test_effort():
     assert sent(reasoning={"effort": "low"})["reasoning_effort"] == "low"
     assert sent(reasoning={"effort": "low"}, reasoning_effort="high")["reasoning_effort"] == "high"
     assert "reasoning" not in sent(reasoning={"summary": "auto"})
+    assert [sent(reasoning_effort=effort)["reasoning_effort"] for effort in ("minimal", "low", "xhigh", "max")] == [
+        "low",
+        "low",
+        "high",
+        "high",
+    ]
+    never = sent(reasoning_effort="none", chat_template_kwargs={"a": 1})
+    assert never["chat_template_kwargs"] == {"a": 1, "enable_thinking": False} and "reasoning_effort" not in never
 
 
 def test_numbers_as_text():

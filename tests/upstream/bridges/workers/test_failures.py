@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fake_workers_ai import errors
 from penstock.upstream.bridges.conversation import Failure
-from penstock.upstream.bridges.workers.failures import CODES, error_body, error_object, failure_in, read_failure, unreadable
+from penstock.upstream.bridges.workers.failures import CODES, error_body, error_object, failure_in, fault_in, read_failure, unreadable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -31,6 +31,15 @@ def test_the_daily_quota_is_told_from_a_lack_of_capacity():
     spent, busy = (read_failure(429, json.dumps({"errors": [{"code": code, "message": "m"}]}).encode()) for code in (3036, 3040))
     assert (spent.kind, busy.kind) == ("daily_quota", "out_of_capacity")
     assert error_object(spent)["type"] == "insufficient_quota" and error_object(busy)["type"] == "rate_limit_error"
+
+
+def test_what_speaks_against_the_channel():
+    kinds = {code: fault.kind for code in CODES if (fault := fault_in(Failure(*CODES[code][:1], "m", CODES[code].kind))) is not None}
+    assert kinds == {
+        3007: "status", 3008: "status", 3023: "status", 3036: "quota", 3040: "status", 3041: "status", 3042: "model", 5007: "model",
+        5016: "model", 5018: "status", 7009: "status", 10000: "status",
+    }  # fmt: skip
+    assert fault_in(unreadable("x")) is None
 
 
 def test_every_shape():

@@ -11,7 +11,7 @@ from penstock.upstream.bridges import custom_tools
 from penstock.upstream.bridges.chat import tools_in
 from penstock.upstream.bridges.chat.fields import Fields, wrong
 from penstock.upstream.bridges.chat.turns_in import Turns
-from penstock.upstream.bridges.conversation import Asked, Format
+from penstock.upstream.bridges.conversation import Asked, Format, ToolCall
 from penstock.upstream.wires import asks
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
@@ -55,6 +55,11 @@ def _of_responses(body: bytes, found: dict[str, Any]) -> Asked:
     asked = ChatAsked(**shown, enveloped=True)
     asked.shows_usage = _shows_usage(found.get("stream_options"))
     asked.other = {name: value for name, value in read.other.items() if name != "stream_options"}
+    customs = custom_tools.names(asked.tools)
+    for turn in asked.turns:
+        for part in turn.parts:
+            if isinstance(part, ToolCall) and part.name in customs:
+                part.custom = True  # given back as it was told, in the envelope of a function
     return asked
 
 

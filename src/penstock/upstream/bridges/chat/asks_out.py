@@ -145,7 +145,10 @@ def _effort(asked: Asked, takes: Habits, body: dict[str, Any], dropped: Dropped)
         if effort != "none":
             dropped.note("reasoning_effort")
         return
-    body["reasoning_effort"] = takes.efforts.get(effort, effort)
+    if effort == "none" and takes.switched:
+        body["thinking"] = {"type": "disabled"}
+    else:
+        body["reasoning_effort"] = takes.efforts.get(effort, effort)
 
 
 def _format(found: Format) -> dict[str, Any]:

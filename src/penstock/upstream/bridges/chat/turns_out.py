@@ -27,7 +27,10 @@ class Messages:
     def write(self, turns: list[Turn]) -> list[dict[str, Any]]:
         """All of them."""
         for turn in turns:
-            if turn.role == "assistant":
+            lone = turn.parts[0] if len(turn.parts) == 1 and not turn.name else None
+            if type(lone) is Text and lone.cache is None:
+                self._put({"role": turn.role, "content": lone.text})  # as most are
+            elif turn.role == "assistant":
                 self._assistant(turn)
             elif turn.role == "user":
                 self._user(turn)
@@ -142,7 +145,8 @@ class Messages:
     def _put(self, message: dict[str, Any]) -> None:
         """Calls that were made together must be in one message, or the results of the first do not follow it."""
         last = self.written[-1] if self.written else None
-        if last is None or last["role"] != "assistant" or not ("tool_calls" in last or "tool_calls" in message):
+        alike = last is not None and last["role"] == message["role"] == "assistant"
+        if last is None or not alike or not ("tool_calls" in last or "tool_calls" in message):
             self.written.append(message)
             return
         for name in ("tool_calls", "reasoning_details"):

@@ -40,6 +40,8 @@ class Habits(msgspec.Struct, frozen=True):
     """What is put for those efforts that it does not know."""
     aloud: bool
     """Wants the reasoning of earlier turns back, as text."""
+    switched: bool
+    """Thinking is turned off by a field of its own, `thinking`: DeepSeek knows no effort "none"."""
     marks: bool
     """Takes `cache_control`."""
     google: bool
@@ -63,6 +65,7 @@ def habits(model: str) -> Habits:
         cap="max_completion_tokens" if newer else "max_tokens",
         efforts=_efforts(name, openai=openai),
         aloud=_ALOUD.search(name) is not None,
+        switched=model.lower().startswith("deepseek-"),
         marks="claude" in name,
         google="gemini" in name,
         short_ids=_MISTRAL.search(name) is not None,

@@ -10,6 +10,7 @@ from penstock.upstream.bridges.conversation import Asked, Choice, Text, Tool, Tu
 from penstock.upstream.bridges.custom_tools import as_function
 from penstock.upstream.bridges.dropped import Dropped, refuse
 from penstock.upstream.bridges.gemini.parts_out import Writer
+from penstock.upstream.bridges.gemini.schemas import taken
 from penstock.upstream.bridges.gemini.signatures import WIRE
 from penstock.upstream.bridges.gemini.thinking import thinking_config
 from penstock.upstream.dialects.text import clean
@@ -150,7 +151,7 @@ def _tools(tools: list[Tool], dropped: Dropped) -> tuple[list[dict[str, Any]], l
 
 
 def _of_object(schema: dict[str, Any]) -> dict[str, Any]:
-    found = {name: value for name, value in schema.items() if name != "$schema"}
+    found = taken(schema)
     return found if "type" in found or "$ref" in found or "anyOf" in found else {"type": "object", **found}
 
 
@@ -180,5 +181,5 @@ def _config(asked: Asked, model: str, dropped: Dropped) -> dict[str, Any]:
     if asked.format is not None:
         config["responseMimeType"] = "application/json"
         if asked.format.schema is not None:
-            config["responseJsonSchema"] = {name: value for name, value in asked.format.schema.items() if name != "$schema"}
+            config["responseJsonSchema"] = taken(asked.format.schema)
     return {name: value for name, value in config.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Schemas: Google's own kind, a part of OpenAPI's with types in capitals, as JSON Schema."""
+"""Schemas: Google's own kind, a part of OpenAPI's with types in capitals, as JSON Schema; and JSON Schema as Google takes it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ _RENAMED = {
     "ref": "$ref",
 }
 _LEFT_OUT = frozenset(("nullable", "example", "propertyOrdering", "property_ordering"))
+_SCHEMAS_BY_NAME = frozenset(("properties", "$defs", "definitions", "patternProperties"))
+_SCHEMA = frozenset(("items", "additionalProperties", "not"))
+_SCHEMAS = frozenset(("anyOf", "oneOf", "allOf", "prefixItems"))
 _DEPTH = 100
 
 
@@ -60,3 +63,28 @@ def _allow_null(schema: dict[str, Any]) -> None:
         schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
     if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
         schema["enum"] = [*schema["enum"], None]
+
+
+def taken(schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """JSON Schema as Google takes it: it passes over keywords that it does not know, but refuses any beside a reference.
+
+    A constant, which it does not know, is a choice of one.
+    """
+    found: dict[str, Any] = {}
+    if depth > _DEPTH:
+        return found
+    refers = isinstance(schema.get("$ref"), str)
+    for name, value in schema.items():
+        if name == "$schema" or (refers and not name.startswith("$")):
+            continue
+        if name == "const" and "enum" not in schema:
+            found["enum"] = [value]
+        elif name in _SCHEMAS_BY_NAME and isinstance(value, dict):
+            found[name] = {key: taken(item, depth + 1) if isinstance(item, dict) else item for key, item in value.items()}
+        elif name in _SCHEMA and isinstance(value, dict):
+            found[name] = taken(value, depth + 1)
+        elif name in _SCHEMAS and isinstance(value, list):
+            found[name] = [taken(item, depth + 1) if isinstance(item, dict) else item for item in value]
+        else:
+            found[name] = value
+    return found

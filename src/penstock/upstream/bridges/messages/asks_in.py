@@ -148,6 +148,7 @@ def _read_thinking(asked: Asked, thinking: dict[str, Any]) -> None:
         asked.adaptive = True
     elif kind in ("disabled", "between_tools"):
         asked.effort = "none"
+        asked.shows_thoughts = False if kind == "disabled" else None
         return
     else:
         raise wrong("thinking.type", "Input should be 'enabled', 'adaptive' or 'disabled'.")

@@ -32,6 +32,11 @@ DROPS = {
 }
 """Fields that an answer can do without, and what they are called where they come from."""
 
+REFUSES = (("choices", 1, "More than one choice", "n"), ("logprobs", None, "Log probabilities", "logprobs"))
+"""Fields that an answer cannot do without. So are tools of another provider's own, sound, other vendors' files, and files that are
+neither PDF nor text.
+"""
+
 _TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
 
 
@@ -50,7 +55,7 @@ def _written(asked: Asked, model: str, dropped: Dropped) -> dict[str, Any]:
     sent: dict[str, Any] = {"model": model}
     told, system = _told(asked.turns, dropped)
     sent["messages"] = told
-    _write_tools(asked, family, sent)
+    _write_tools(asked, family, sent, dropped)
     _write_format(asked, family, sent, system)
     if system:
         sent["system"] = system
@@ -61,10 +66,9 @@ def _written(asked: Asked, model: str, dropped: Dropped) -> dict[str, Any]:
 
 
 def _refuse(asked: Asked) -> None:
-    if asked.choices > 1:
-        raise refuse("More than one choice", "messages", "n")
-    if asked.logprobs is not None:
-        raise refuse("Log probabilities", "messages", "logprobs")
+    for name, without, what, param in REFUSES:
+        if getattr(asked, name) != without:
+            raise refuse(what, "messages", param)
     for tool in asked.tools:
         if tool.kind == "hosted":
             raise refuse(f"The tool {tool.name}", "messages", "tools")
@@ -83,10 +87,14 @@ def _told(turns: list[Turn], dropped: Dropped) -> tuple[list[dict[str, Any]], li
     return telling.finish(), system
 
 
-def _write_tools(asked: Asked, family: Family, sent: dict[str, Any]) -> None:
+def _write_tools(asked: Asked, family: Family, sent: dict[str, Any], dropped: Dropped) -> None:
     if not asked.tools:
+        _declare_called(sent)
         return
     sent["tools"] = [_tool(tool, family) for tool in asked.tools]
+    for tool in asked.tools:
+        if (name := sent_name(tool.name)) != tool.name:
+            dropped.aliases[name] = tool.name
     choice: dict[str, Any] = {"type": "auto"}
     match asked.choice.mode if asked.choice is not None else "auto":
         case "required":
@@ -99,6 +107,15 @@ def _write_tools(asked: Asked, family: Family, sent: dict[str, Any]) -> None:
         choice["disable_parallel_tool_use"] = True
     if asked.choice is not None or len(choice) > 1:
         sent["tool_choice"] = choice
+
+
+def _declare_called(sent: dict[str, Any]) -> None:
+    """Tools that have been called and are not to be called any more: a conversation with calls must say what there is to call."""
+    blocks = (block for message in sent["messages"] for block in message["content"])
+    names = dict.fromkeys(block["name"] for block in blocks if block["type"] == "tool_use")
+    if names:
+        sent["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+        sent["tool_choice"] = {"type": "none"}
 
 
 def _tool(tool: Tool, family: Family) -> Block:

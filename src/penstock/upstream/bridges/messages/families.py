@@ -44,7 +44,7 @@ class Family:
     """`max_tokens` where the client has set no bound."""
 
 
-_OTHERS = Family(True, False, "omitted", (), True, True, False, 8192)
+_OTHERS = Family(True, False, "disabled", (), True, True, False, 8192)
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ import msgspec
 from penstock.kit.sse import payload
 from penstock.upstream.bridges.conversation import Failure, Stop
 from penstock.upstream.bridges.messages.failures import reported
-from penstock.upstream.bridges.messages.words import STOPS, arguments_of, given_name
+from penstock.upstream.bridges.messages.words import STOPS, arguments_of
 from penstock.upstream.bridges.side import Teller
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.answers import Reader
@@ -119,7 +119,7 @@ class MessagesListener:
                     self._teller.redacted(data, "messages")
             case "tool_use" if type(heard.index) is int:
                 self._calls[heard.index] = arguments_of(block.get("input"))
-                self._teller.tool(heard.index, _text(block, "id"), given_name(_text(block, "name")))
+                self._teller.tool(heard.index, _text(block, "id"), _text(block, "name"))
 
     def _delta(self, heard: Heard) -> None:
         delta = heard.delta

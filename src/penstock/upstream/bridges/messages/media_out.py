@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from typing import Any
 
 from penstock.upstream.bridges.conversation import Document, Image
 from penstock.upstream.bridges.dropped import Dropped, refuse
 
+_DATA_URL = re.compile(r"data:([\w/+.-]*)(?:;[\w=-]+)*;base64,", re.ASCII)
 _PICTURES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript")
 
@@ -26,9 +28,12 @@ def image_block(image: Image, dropped: Dropped) -> Block:
     """A picture."""
     if image.detail not in ("", "auto"):
         dropped.note("detail")
-    if image.data:
-        media_type = image.media_type.lower()
-        source = {"type": "base64", "media_type": _PICTURES.get(media_type, media_type) or "image/png", "data": image.data}
+    media_type, data = image.media_type, image.data
+    if found := _DATA_URL.match(image.url):
+        media_type, data = found[1], image.url[found.end() :]
+    if data:
+        media_type = media_type.lower()
+        source = {"type": "base64", "media_type": _PICTURES.get(media_type, media_type) or "image/png", "data": data}
     elif image.url:
         source = {"type": "url", "url": image.url}
     else:

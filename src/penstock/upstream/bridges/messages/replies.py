@@ -9,7 +9,7 @@ import msgspec
 from penstock.upstream.bridges.conversation import Image, Part, Refusal, Reply, Text, Thought, ToolCall
 from penstock.upstream.bridges.messages.figures import whole
 from penstock.upstream.bridges.messages.turns_out import input_of
-from penstock.upstream.bridges.messages.words import REASONS, STOPS, arguments_of, call_id, given_name, message_id, sent_name
+from penstock.upstream.bridges.messages.words import REASONS, STOPS, arguments_of, call_id, message_id, sent_name
 from penstock.upstream.bridges.sealed import seal
 from penstock.upstream.bridges.side import About
 from penstock.upstream.dialects.text import clean
@@ -60,7 +60,7 @@ def _part(block: Block) -> Part | None:
             data = _text(block, "data")
             return Thought(redacted=data, wire="messages") if data else None
         case "tool_use":
-            return ToolCall(_text(block, "id"), given_name(_text(block, "name")), arguments_of(block.get("input")))
+            return ToolCall(_text(block, "id"), _text(block, "name"), arguments_of(block.get("input")))
     return None
 
 

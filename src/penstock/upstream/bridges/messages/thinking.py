@@ -48,8 +48,9 @@ def write_thinking(asked: Asked, family: Family, sent: dict[str, Any], dropped: 
         else:
             dropped.note("reasoning_effort")
     thinks = sent.get("thinking", {}).get("type") in ("enabled", "adaptive")
-    if thinks and asked.shows_thoughts is not None and family.adaptive:
-        sent["thinking"]["display"] = "summarized" if asked.shows_thoughts else "omitted"
+    if thinks and family.adaptive:
+        # Newer models show nothing unless they are asked to, older ones always do.
+        sent["thinking"]["display"] = "omitted" if asked.shows_thoughts is False else "summarized"
     _write_sampling(asked, family, sent, dropped, thinks=thinks)
 
 

@@ -14,7 +14,6 @@ _ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 _MESSAGE_ID = re.compile(r"msg_[a-zA-Z0-9_-]{1,250}")
 _NAME_LIMIT = 128
 _UNSAYABLE = re.compile(r"[^a-zA-Z0-9_-]")
-_SAID = re.compile(r"_x([0-9a-f]{2,6})_")
 
 STOPS: dict[str, Stop] = {
     "end_turn": "end",
@@ -53,24 +52,11 @@ def message_id(given: str, request_id: str) -> str:
 
 
 def sent_name(name: str) -> str:
-    """A tool's name as Anthropic allows it. What it does not allow is written as `_x2e_`, which `given_name` reads."""
-    if _UNSAYABLE.search(name):
-        name = _UNSAYABLE.sub(lambda found: f"_x{ord(found[0]):02x}_", name)
-    return (name or "tool") if len(name) <= _NAME_LIMIT else f"{name[: _NAME_LIMIT - 25]}_{_digest(name)}"
-
-
-def given_name(name: str) -> str:
-    """A tool's name as the client has given it."""
-    if "_x" not in name:
+    """A tool's name as Anthropic allows it: the one given, or always the same other one."""
+    plain = _UNSAYABLE.sub("_", name)
+    if plain == name and 0 < len(name) <= _NAME_LIMIT:
         return name
-    return _SAID.sub(_unsaid, name)
-
-
-def _unsaid(found: re.Match[str]) -> str:
-    code = int(found[1], 16)
-    if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-        return found[0]
-    return chr(code) if _UNSAYABLE.match(chr(code)) else found[0]
+    return f"{plain[: _NAME_LIMIT - 9]}_{_digest(name)[:8]}"
 
 
 def arguments_of(given: Any) -> str:

@@ -43,6 +43,20 @@ _READ = frozenset(
     )
 )
 _ECHOED = ("instructions", "max_tool_calls", "metadata", "reasoning", "safety_identifier", "tool_choice", "tools", "user")
+REFUSES = ("previous_response_id", "conversation", "prompt", "background", "include: message.output_text.logprobs")
+"""Fields that only OpenAI can serve. Besides, as items of `input`: `item_reference`, `compaction`, `compaction_trigger`."""
+DROPS = (
+    "top_logprobs",
+    "include.*",
+    "max_tool_calls",
+    "truncation",
+    "input.* (calls of OpenAI's own tools)",
+    "tools.tool_search",
+    "tools.web_search",
+)
+"""What is read as `other`, and so noted as dropped by whoever writes the request; and every field that is not known. Of searches for
+tools those that the provider would run, of those in the web the ones that are kept from the web (`external_web_access` false).
+"""
 _MEANINGLESS = frozenset(("generate", "stream_options", "background_options"))
 """Dropped without a word: they say how OpenAI's own service is to deliver, and nothing about the answer."""
 _HARMLESS = {"truncation": "disabled"}
@@ -52,11 +66,13 @@ _BODY = msgspec.json.Decoder(dict[str, Any])
 
 class ResponsesAsked(Asked):
     """What a client of this wire has asked. `echo` are the fields that a response repeats, as they were sent; `homes` are the
-    namespaces of tools, and their names there, by the names that they have in `tools`.
+    namespaces of tools, and their names there, by the names that they have in `tools`; with `searches` the client itself searches
+    for tools when `tool_search` is called.
     """
 
     echo: dict[str, Any] = msgspec.field(default_factory=dict)
     homes: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+    searches: bool = False
 
 
 def read_ask(body: bytes) -> Asked:
@@ -75,8 +91,8 @@ def read_ask(body: bytes) -> Asked:
         tools.all(more, param)
     choice, allowed = choice_of(sent.get("tool_choice"), tools.tools)
     asked = ResponsesAsked(asks.optional_model(_scalar(sent.get("model"), "model")) or "", reading.turns, allowed, choice)
-    asked.homes = tools.homes
-    asked.other = _others(sent, reading.dropped)
+    asked.homes, asked.searches = tools.homes, tools.searches
+    asked.other = _others(sent, reading.dropped + tools.dropped)
     _take_numbers(asked, sent)
     _take_thinking(asked, sent)
     _take_text(asked, sent)
@@ -106,7 +122,7 @@ def _refuse_state(sent: dict[str, Any]) -> None:
 def _take_numbers(asked: Asked, sent: dict[str, Any]) -> None:
     asked.stream = asks.flag(_scalar(sent.get("stream"), "stream"), "stream")
     asked.parallel = flag(sent.get("parallel_tool_calls"), "parallel_tool_calls")
-    asked.store = flag(sent.get("store"), "store")
+    asked.store = flag(sent.get("store"), "store") or None  # who asks that nothing be kept loses nothing anywhere
     asked.output_cap = count(sent.get("max_output_tokens"), "max_output_tokens", 1)
     asked.temperature = number(sent.get("temperature"), "temperature")
     asked.top_p = number(sent.get("top_p"), "top_p")

@@ -18,8 +18,8 @@ _WIRE = "responses"
 _TIERS = frozenset(("auto", "default", "flex", "scale", "priority"))
 _LEAST_OUTPUT = 16
 """OpenAI takes no smaller bound on the output."""
-_LITTLE, _MUCH = 2048, 8192
-"""Budgets of tokens to think with: up to the first effort is low, up to the second medium, above it high."""
+_BUDGETS = ((8193, "high"), (2049, "medium"), (1, "low"))
+"""The efforts that budgets of tokens to think with stand for, from so many tokens on."""
 DROPS = ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias")
 """What this wire has no word for and an answer can do without. Besides: `name`, `is_error`, `thinking` of others, `store`, `metadata`
 that is not made of short strings, `service_tier` that OpenAI does not have; `temperature`, `top_p`, `verbosity`, `reasoning_effort` where
@@ -101,7 +101,7 @@ def _tool(tool: Tool, customs: frozenset[str]) -> dict[str, Any]:
 def _think(asked: Asked, family: Family, body: dict[str, Any], dropped: Dropped) -> None:
     effort = asked.effort
     if effort is None and asked.thinking_tokens is not None:
-        effort = "low" if asked.thinking_tokens <= _LITTLE else "medium" if asked.thinking_tokens <= _MUCH else "high"
+        effort = next((effort for least, effort in _BUDGETS if asked.thinking_tokens >= least), "none")
     if family.reasons is False:
         if effort not in (None, "none"):
             dropped.note("reasoning_effort")

@@ -51,7 +51,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _SHOWN = 2000
-_TAG = re.compile(r"<[^>]{0,1000}>")
+_TAG = re.compile(r"<[^<>]{0,1000}>")
 
 
 def code_of(failure: Failure) -> str | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.upstream.bridges.conversation import Audio, Document, Image, Part, Refusal, Role, Text, Thought, ToolCall, ToolResult, Turn
 from penstock.upstream.bridges.responses.fields import data_url, given, rows, stateful, table, text, type_of_file, wrong
-from penstock.upstream.bridges.responses.tools_in import flat_name
+from penstock.upstream.bridges.responses.tools_in import SEARCH, flat_name
 from penstock.upstream.bridges.sealed import unseal
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
@@ -25,8 +25,6 @@ DROPPED_ITEMS = frozenset(
         "mcp_list_tools",
         "mcp_approval_request",
         "mcp_approval_response",
-        "tool_search_call",
-        "tool_search_output",
         "configuration_update",
         "program",
         "program_output",
@@ -151,6 +149,23 @@ class Reading:
         if thought.text or thought.signature or thought.redacted:
             self._say(thought)
 
+    def _search(self, item: dict[str, Any], param: str) -> None:
+        """A call of the client's own search for tools; that of OpenAI's is left out."""
+        if item.get("execution") != "client":
+            self.dropped.append("input.tool_search_call")
+            return
+        call_id = given(item.get("call_id") or item.get("id"), f"{param}.call_id")
+        self._names[call_id] = SEARCH
+        arguments = msgspec.json.encode(item.get("arguments") or {}).decode()
+        self._say(ToolCall(call_id, SEARCH, arguments, signature=self._proof()))
+
+    def _found(self, item: dict[str, Any], param: str) -> None:
+        """What a search has found: the tools can be called from now on."""
+        self._additional_tools(item, param)
+        if item.get("execution") == "client":
+            found = msgspec.json.encode(rows(item.get("tools"), f"{param}.tools")).decode()
+            self._result({**item, "output": found}, param)
+
     def _additional_tools(self, item: dict[str, Any], param: str) -> None:
         self.more_tools.append((f"{param}.tools", item.get("tools")))
 
@@ -162,6 +177,8 @@ class Reading:
         "custom_tool_call_output": _result,
         "reasoning": _reasoning,
         "additional_tools": _additional_tools,
+        "tool_search_call": _search,
+        "tool_search_output": _found,
     }
 
 

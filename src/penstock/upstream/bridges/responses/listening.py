@@ -48,6 +48,8 @@ class Known:
 
 
 _HEARD = msgspec.json.Decoder(Heard)
+_LATE = -1_000_000
+"""Calls that only the last event tells of are numbered downwards from here."""
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -215,9 +217,11 @@ class ResponsesListener:
         output = found.get("output")
         parts = [part for item in output for part in parts_of_item(item)] if isinstance(output, list) else []
         self._created(heard)
-        if not self._told:
-            for index, part in enumerate(parts):
-                self._say(part, index)
+        calls = {known.call.id for known in self._items.values() if known.call is not None}
+        told, more = self._told, sum(isinstance(part, ToolCall) for part in parts) > len(calls)
+        for index, part in enumerate(parts):
+            if not told or (more and isinstance(part, ToolCall) and part.id not in calls):
+                self._say(part, _LATE - index)
         self._ended = True
         found.setdefault("status", heard.type.removeprefix("response."))
         stop = stop_of(found, [])

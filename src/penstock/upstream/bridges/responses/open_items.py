@@ -120,7 +120,20 @@ class OpenThought:
 class OpenCall:
     """A call of a tool. `wrapped`: the tool takes text, but the provider knows it as a function with one string."""
 
-    __slots__ = ("_about", "_after", "_before", "_checked", "_custom", "_home", "_pieces", "_told", "_unwrapping", "_where", "index")
+    __slots__ = (
+        "_about",
+        "_after",
+        "_before",
+        "_checked",
+        "_custom",
+        "_home",
+        "_pieces",
+        "_quiet",
+        "_told",
+        "_unwrapping",
+        "_where",
+        "index",
+    )
 
     def __init__(  # noqa: PLR0913  all that a call is
         self,
@@ -136,6 +149,7 @@ class OpenCall:
         self.index = index
         self._about, self._home = about, home
         self._custom = custom or wrapped
+        self._quiet = item_id.startswith("tsc_")  # a search for tools has no events of its own
         self._unwrapping = custom_tools.Unwrapping() if wrapped else None
         self._where: dict[str, Any] = {"item_id": item_id, "output_index": output_index}
         kind = "custom_tool_call_input" if self._custom else "function_call_arguments"
@@ -155,7 +169,8 @@ class OpenCall:
     def _tell(self, writer: Writer, delta: str) -> None:
         if delta:
             self._told.append(delta)
-            writer.piece(self._before, self._after, delta)
+            if not self._quiet:
+                writer.piece(self._before, self._after, delta)
 
     def whole(self) -> bool:
         """Whether the arguments are JSON with nothing missing. That of free text nobody can say."""
@@ -179,6 +194,8 @@ class OpenCall:
             self._tell(writer, "{}")
         told = clean("".join(self._told))
         self._told = [told]
+        if self._quiet:
+            return
         if self._custom:
             writer.event("response.custom_tool_call_input.done", {**self._where, "input": told})
         else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from penstock.upstream.bridges.conversation import Format, Image, Stop, Thought, Tool
 from penstock.upstream.bridges.responses.asks_in import ResponsesAsked
 from penstock.upstream.bridges.sealed import seal
@@ -154,11 +156,23 @@ def sealed_of(thought: Thought) -> str | None:
 def call_item(item_id: str, status: str, call: tuple[str, str, str], home: tuple[str, str] | None, *, custom: bool) -> dict[str, Any]:
     """A call of a tool: its id, name and arguments. `home` are the namespace and the name there of a tool that is in one."""
     call_id, name, arguments = call
+    if item_id.startswith("tsc_"):
+        return search_item(item_id, status, call_id, arguments)
     about: dict[str, Any] = {"id": item_id, "type": "custom_tool_call" if custom else "function_call", "status": status}
     about["call_id"] = call_id
     if home is not None:
         about["namespace"], name = home
     return about | {"name": name, "input" if custom else "arguments": arguments}
+
+
+def search_item(item_id: str, status: str, call_id: str, arguments: str) -> dict[str, Any]:
+    """A call of the client's own search for tools. Here the arguments are JSON, not a string."""
+    found: Any
+    try:
+        found = msgspec.json.decode(arguments or "{}")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = {"query": arguments}
+    return {"id": item_id, "type": "tool_search_call", "status": status, "call_id": call_id, "execution": "client", "arguments": found}
 
 
 def image_item(item_id: str, status: str, image: Image | None) -> dict[str, Any]:

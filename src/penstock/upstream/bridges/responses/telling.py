@@ -16,6 +16,7 @@ from penstock.upstream.bridges.responses import shape
 from penstock.upstream.bridges.responses.asks_in import ResponsesAsked
 from penstock.upstream.bridges.responses.failures import event_error
 from penstock.upstream.bridges.responses.open_items import OpenCall, OpenItem, OpenMessage, OpenThought, encoded
+from penstock.upstream.bridges.responses.tools_in import SEARCH
 from penstock.upstream.bridges.side import About
 from penstock.upstream.usage import Usage
 
@@ -124,7 +125,8 @@ class ResponsesTeller:
             self._seal(Thought(signature=signature, wire="gemini"))
         name = self._about.aliases.get(name, name)
         wrapped = not custom and name in self._custom
-        item_id = self._name("ctc" if custom or wrapped else "fc")
+        searches = name == SEARCH and isinstance(self._about.asked, ResponsesAsked) and self._about.asked.searches
+        item_id = self._name("tsc" if searches else "ctc" if custom or wrapped else "fc")
         if not call_id or call_id in self._called:  # the client tells calls apart by their ids
             call_id = f"call_{shape.tail_of(self._about.request_id)}_{self._index}"
         self._called.add(call_id)

@@ -8,6 +8,9 @@ from penstock.upstream.bridges.conversation import Choice, Tool
 from penstock.upstream.bridges.responses.fields import flag, given, rows, table, text, wrong
 from penstock.upstream.bridges.responses.names import fitted
 
+SEARCH = "tool_search"
+"""The name of the function that stands for the client's search for tools."""
+
 
 def flat_name(namespace: str, name: str) -> str:
     """The one name of a tool that is in a namespace, as clients run it that group tools (Codex, for each MCP server)."""
@@ -21,8 +24,12 @@ class Tools:
 
     def __init__(self) -> None:
         self.tools: list[Tool] = []
+        self._known: set[str] = set()
         self.homes: dict[str, tuple[str, str]] = {}
         """The namespace of a tool, and its name there, by the name that it has here."""
+        self.dropped: list[str] = []
+        self.searches = False
+        """The client itself searches for tools that it has not named yet."""
 
     def all(self, value: Any, param: str) -> None:
         """Read a list of tools."""
@@ -38,8 +45,17 @@ class Tools:
 
     def _one(self, raw: dict[str, Any], param: str, home: str) -> None:
         kind = text(raw.get("type"), f"{param}.type") or "function"
+        if kind == "tool_search" and raw.get("execution") == "client":
+            self.searches = True
+            schema = table(raw.get("parameters"), f"{param}.parameters")
+            self._add(Tool(SEARCH, text(raw.get("description"), f"{param}.description"), schema))
+            return
+        if kind == "tool_search" or (kind == "web_search" and raw.get("external_web_access") is False):
+            # There is nothing to search for where all tools are given at once; and what OpenAI keeps of the web nobody else has.
+            self.dropped.append(f"tools.{kind}")
+            return
         if kind not in ("function", "custom"):
-            self.tools.append(Tool(kind, kind="hosted", raw=raw))
+            self._add(Tool(kind, kind="hosted", raw=raw))
             return
         flat = raw
         if type(raw.get(kind)) is dict:  # as chat has it
@@ -50,11 +66,16 @@ class Tools:
             self.homes[name] = (home, inner)
         description = text(flat.get("description"), f"{param}.description")
         if kind == "custom":
-            self.tools.append(Tool(name, description, kind="custom", raw={**flat, "type": "custom", "name": name}))
+            self._add(Tool(name, description, kind="custom", raw={**flat, "type": "custom", "name": name}))
             return
-        schema = flat.get("parameters")
-        schema = table(schema, f"{param}.parameters") if schema is not None else None
-        self.tools.append(Tool(name, description, schema, flag(flat.get("strict"), f"{param}.strict")))
+        schema = table(flat["parameters"], f"{param}.parameters") if flat.get("parameters") is not None else None
+        self._add(Tool(name, description, schema, flag(flat.get("strict"), f"{param}.strict")))
+
+    def _add(self, tool: Tool) -> None:
+        """Add a tool. Functions that a search has found may be there already."""
+        if tool.kind == "hosted" or tool.name not in self._known:
+            self._known.add(tool.name)
+            self.tools.append(tool)
 
 
 def choice_of(value: Any, tools: list[Tool]) -> tuple[Choice | None, list[Tool]]:

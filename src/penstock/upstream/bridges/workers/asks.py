@@ -21,7 +21,6 @@ DEFAULT_OUTPUT_TOKENS = 8192
 """Asked for where the client sets no bound: Cloudflare's own default is 256 for many models, which cuts answers off."""
 DROPS = (
     "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_retention", "prompt_cache_options", "prediction", "verbosity",
-    "logit_bias",
 )  # fmt: skip
 """Left out with a note: the answer is right without them."""
 REFUSES = ("n", "logprobs", "top_logprobs", "modalities", "audio", "web_search_options", "functions", "function_call")
@@ -30,6 +29,7 @@ _CAPS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _NUMBERS = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "repetition_penalty")
 _QUIET = ("user", "prompt_cache_key", "stream_options", "reasoning", *_CAPS)
 """Put in other words, or of use to us alone."""
+_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 _BODY = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -116,10 +116,14 @@ def _number(value: str, name: str) -> int | float:
 
 
 def _put_effort(asked: dict[str, Any], sent: dict[str, Any]) -> None:
-    """OpenRouter's and Responses' `reasoning` as `reasoning_effort`."""
+    """How hard to think, in the words that the models' schemas have. OpenRouter and Responses say it in `reasoning`."""
     reasoning = asked.get("reasoning")
-    if isinstance(reasoning, dict) and isinstance(reasoning.get("effort"), str):
-        sent.setdefault("reasoning_effort", reasoning["effort"])
+    effort = sent.pop("reasoning_effort", None) or (reasoning.get("effort") if isinstance(reasoning, dict) else None)
+    if effort == "none":
+        template = sent.get("chat_template_kwargs")
+        sent["chat_template_kwargs"] = {**(template if isinstance(template, dict) else {}), "enable_thinking": False}
+    elif effort is not None:
+        sent["reasoning_effort"] = _EFFORTS.get(effort, effort) if isinstance(effort, str) else effort
 
 
 def _put_tools(sent: dict[str, Any]) -> frozenset[str]:

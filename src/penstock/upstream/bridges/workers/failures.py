@@ -12,6 +12,7 @@ import msgspec
 
 from penstock.upstream.bridges.conversation import Failure
 from penstock.upstream.dialects.text import clean
+from penstock.upstream.faults import Fault
 
 MESSAGE_LIMIT = 2000
 
@@ -90,6 +91,18 @@ def failure_in(answer: Any, status: int = 502) -> Failure | None:
         return _failure(code, _text(message), http if http and 400 <= http < 600 else status)
     if answer.get("success") is False:
         return _failure(None, "", status)
+    return None
+
+
+def fault_in(failure: Failure) -> Fault | None:
+    """What an error says about the channel; None: nothing, it is about the request."""
+    status = failure.status
+    if failure.kind == "daily_quota":
+        return Fault("quota", status, "429: what the account gets for nothing is used up for today")
+    if failure.kind in ("terms_not_accepted", "model_not_found"):
+        return Fault("model", status, f"{status}: {failure.kind.replace('_', ' ')}")
+    if status in (401, 403, 408, 429) or (status >= 500 and failure.kind != "upstream_invalid"):
+        return Fault("status", status, f"{status}: {failure.kind.replace('_', ' ')}")
     return None
 
 
