@@ -26,9 +26,11 @@ from penstock.accounts.tickets import first_admin_token
 from penstock.app import BACKLOG, build, server_config
 from penstock.channels.configured import channels_from
 from penstock.channels.pools import Pools
+from penstock.channels.service import has_channels
 from penstock.hello import First, hello
 from penstock.infra import logs, schema
 from penstock.infra.database import Database
+from penstock.infra.secrets import open_secrets
 from penstock.keys.service import Keys
 from penstock.kit.errors import PenstockError
 from penstock.kit.pulse import Pulse
@@ -57,6 +59,7 @@ def serve(settings: Settings) -> int:
     allow_files(settings)
     check(settings)
     with listen(settings.host, settings.port) as listener:
+        settings = asyncio.run(settled(settings))
         first = asyncio.run(prepare(settings))
         greeting = hello(settings, listener.getsockname()[1], first)
 
@@ -108,6 +111,25 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as failure:
         reason = (failure.strerror or str(failure)).partition(" (while")[0]
         raise OSError(f"{host}:{port} cannot be listened on: {reason}. Choose another with --host or --port.") from failure
+
+
+async def settled(settings: Settings) -> Settings:
+    """The settings, with `own_keys` where there are channels in the database: their credentials are not for everybody.
+
+    Migrates. Raises SettingsError for a secret key that cannot be used.
+    """
+    try:
+        open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
+    except ValueError as wrong:
+        raise SettingsError([str(wrong)]) from None
+    if not settings.transparent:
+        return settings
+    database = Database(settings.database_url, settings.durability)
+    try:
+        await schema.migrate(database)
+        return settings.model_copy(update={"own_keys": await has_channels(database)})
+    finally:
+        await database.close()
 
 
 async def prepare(settings: Settings) -> First:

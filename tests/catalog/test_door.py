@@ -263,7 +263,21 @@ async def test_prices_go_on_while_the_database_is_away(database, prices, open_ca
 
 
 async def test_the_list_is_made_anew_when_prices_change(prices, open_catalog, clock, until) -> None:
-    catalog = await open_catalog(openai_api_key="sk-test")
+    catalog = await open_catalog()
+    assert await catalog.listing() == (), "nothing is sold"
+
+    class Sold:
+        models = ("o3",)
+
+        def sellers(self, model: str) -> list[tuple[str, str]]:
+            return [("openai", model)]
+
+    sold = Sold()
+
+    async def there() -> Sold:
+        return sold
+
+    catalog.sold = there
     rates = {entry.model: entry.rates["standard"] for entry in await catalog.listing()}
     assert rates["o3"]["input_mtok"] == "10"
     assert await catalog.listing() is await catalog.listing()

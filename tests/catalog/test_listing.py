@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.catalog.listing import Entry, list_models
+from penstock.catalog.listing import Entry, list_models, official_models
 from penstock.catalog.prices import STANDARD, build_price, flat, free_price
 from penstock.catalog.snapshot import EMPTY, Own, Snapshot, sorted_by_weight
+from penstock.channels.configured import channels_from
+from penstock.channels.pools import Pools
+from penstock.channels.roster import Roster
+from penstock.kit.pulse import Pulse
 from penstock.settings import Settings, names
 from penstock.upstream.demo.models import MODELS
 
@@ -30,8 +34,14 @@ def decided(*owns: Own, **more) -> Snapshot:
     return Snapshot(named=named, globs=globs, **more)
 
 
+def sold(**settings) -> Roster:
+    """What the channels of these settings serve."""
+    given = Settings(**settings)
+    return Roster(channels_from(given, Pools(given, Pulse()), 1 if given.demo else None), given.rewrites, official_models)
+
+
 def listed(snapshot: Snapshot = EMPTY, tier_micro: int = 1_000_000, **settings) -> dict[str, Entry]:
-    entries = list_models(Settings(**settings), snapshot, tier_micro, NOW_MS).entries
+    entries = list_models(sold(**settings), snapshot, tier_micro, NOW_MS).entries
     assert [entry.model for entry in entries] == sorted(entry.model for entry in entries)
     return {entry.model: entry for entry in entries}
 
@@ -91,9 +101,9 @@ def test_a_renamed_model_is_listed_by_its_public_name():
 
 
 def test_it_says_how_long_it_holds():
-    made = list_models(Settings(openai_api_key="sk-test"), EMPTY, 1_000_000, 1_749_513_599_000)
+    made = list_models(sold(openai_api_key="sk-test"), EMPTY, 1_000_000, 1_749_513_599_000)
     assert made.until_ms == 1_749_513_600_000, "o3 becomes cheaper"
-    later = list_models(Settings(openai_api_key="sk-test"), EMPTY, 1_000_000, made.until_ms)
+    later = list_models(sold(openai_api_key="sk-test"), EMPTY, 1_000_000, made.until_ms)
     assert later.since_ms == made.until_ms
-    demo = list_models(Settings(demo=True), EMPTY, 1_000_000, NOW_MS)
+    demo = list_models(sold(demo=True), EMPTY, 1_000_000, NOW_MS)
     assert (demo.since_ms, demo.until_ms) == (None, None)

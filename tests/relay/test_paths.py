@@ -77,9 +77,7 @@ def test_models_that_are_called_by_their_address(url, path, wire):
     assert target(path).path == path
 
 
-@pytest.mark.parametrize(
-    "url", ["/v1beta/files", "/v1beta/files/m:predict", "/v1beta/chat/completions"]
-)
+@pytest.mark.parametrize("url", ["/v1beta/files", "/v1beta/files/m:predict", "/v1beta/chat/completions"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_rest_of_googles_is_the_control_planes(url, method):
     assert target(url, method).wire is None

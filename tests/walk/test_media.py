@@ -13,6 +13,7 @@ import pytest
 from live_gateway import LiveGateway
 from loop_thread import LoopThread
 from media_vendors import PICTURE, SOUND, VOICES, FakeAzureSpeech, FakeGoogle, FakeNovelAI, FakeReplicate, FakeSerper
+from member import join
 from penstock.accounts.identity import CLI
 from penstock.catalog.service import Prices
 from penstock.catalog.sets import Wish
@@ -83,10 +84,11 @@ def call(gateway, vendors):
     for vendor in vendors.values():
         vendor.fault = None
         vendor.requests.clear()
+    vendors["replicate"].looks = 0
 
     def send(method: str, path: str, **sent) -> httpx.Response:
         headers = {"authorization": f"Bearer {gateway.key}"} | sent.pop("headers", {})
-        return httpx.request(method, gateway.url + path, headers=headers, trust_env=False, timeout=30, **sent)
+        return httpx.request(method, gateway.url + path, headers=headers, trust_env=False, **({"timeout": 30} | sent))
 
     return send
 
@@ -118,6 +120,29 @@ def test_every_page_of_flux(gateway, call, page, model):
     answer = call("POST", FLUX + page, data={"prompt": "a cat"})
     assert answer.status_code == 200, answer.text
     assert (charge(gateway, answer)["model"], charge(gateway, answer)["cost_nano"]) == (model, 3_000_000)
+
+
+def test_flux_in_base64(call):
+    answer = call("POST", FLUX + "pro", json={"prompt": "a cat", "response_format": "b64_json"})
+    [output] = answer.json()["data"]["outputs"]
+    assert base64.b64decode(output["b64_json"]) == PICTURE
+
+
+def test_a_picture_that_the_client_does_not_wait_for_is_cancelled(gateway, call, loop_thread, vendors):
+    vendor = vendors["replicate"]
+    vendor.looks = 10**9
+    cancelled = len(vendor.cancelled)
+    with pytest.raises(httpx.TimeoutException):
+        call("POST", FLUX + "schnell", json={"prompt": "a cat"}, timeout=httpx.Timeout(5, read=0.3))
+    loop_thread.run(vendor.eventually(lambda: len(vendor.cancelled) > cancelled))
+    gateway.check_quiet()
+    assert not [row for row in gateway.charges() if row["outcome"] != "complete" and row["cost_nano"]]
+
+
+def test_what_it_would_cost_can_be_asked_for(call):
+    answer = call("POST", f"/v1/estimate?path={FLUX}dev", json={"prompt": "a cat", "num_outputs": 4})
+    body = answer.json()
+    assert (body["model"], body["at_most_nano"] // 1_000_000, body["allowed"]) == ("flux-dev", 12, True), body
 
 
 def test_openais_images_of_flux(gateway, call):
@@ -211,7 +236,7 @@ def test_a_vendor_that_fails(gateway, call, vendors, vendor, method, path, sent,
 def test_another_channel_is_asked_where_nothing_has_been_done(make_gateway, loop_thread, vendors):
     """A prediction that could not be begun is begun elsewhere; one that failed is not tried again."""
     call_gateway = make_gateway(own_keys=True)
-    vendors["replicate"].fault = None
+    vendors["replicate"].fault, vendors["replicate"].looks = None, 0
     spare = loop_thread.run(FakeReplicate().start())
     for name, vendor, secret, priority in (("first", spare, "sk-wrong", 1), ("second", vendors["replicate"], SECRET, 0)):
         draft = Draft(name, "replicate", vendor.url, (("flux-*", None),), priority=priority, allow_private=True, discover=False)
@@ -251,6 +276,16 @@ def test_keys_are_asked_for_in_the_envelope(gateway, call, vendor, method, path,
     answer = call(method, path, headers={"authorization": f"Bearer {limited}"}, **sent)
     assert (answer.status_code, answer.json()["errorType"]) == (403, "model_not_allowed_error")
     assert call("OPTIONS", path, headers={"origin": "https://example.com"}).status_code == 204
+
+
+def test_an_account_pays_for_what_it_can_pay_for(gateway, call):
+    poor, member = join(gateway), join(gateway, paid_nano=4_000_000)
+    headers = {"authorization": f"Bearer {poor.token}"}
+    refused = call("POST", FLUX + "schnell", data={"prompt": "a cat"}, headers=headers)
+    assert (refused.status_code, refused.json()["errorType"]) == (402, "insufficient_balance_error"), refused.text
+    headers = {"authorization": f"Bearer {member.token}"}
+    assert call("POST", FLUX + "schnell", data={"prompt": "a cat"}, headers=headers).status_code == 200
+    assert member.left() == 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pydantic import SecretStr
 
 from penstock.channels.pools import Pools, Way, limits_of
 from penstock.settings import Settings
+from penstock.upstream.bridges import BRIDGES
 from penstock.upstream.channel import Channel, Terms
+from penstock.upstream.errands import ERRANDS
 from penstock.upstream.names import EVERY, Names
 from penstock.upstream.providers import PROVIDERS, Provider
 
@@ -57,7 +60,9 @@ def channels_from(settings: Settings, pools: Pools, demo_port: int | None) -> tu
 
     def add(name: str, found: Configured, names: Names = EVERY, wires: tuple[str, ...] | None = None) -> None:
         pool = pools.get(Way(Channel.origin(found.base_url), limits))
-        terms = Terms(priority=-len(channels), weight=SHARES, wires=wires, on_disconnect=settings.on_disconnect)
+        terms = Terms(
+            priority=-len(channels), weight=SHARES, wires=wires, listed=wires is None, on_disconnect=settings.on_disconnect
+        )  # fmt: skip
         channels.append(Channel(name, found.provider, found.base_url, pool, secret=found.secret, names=names, terms=terms))
 
     real = configured(settings)
@@ -67,8 +72,12 @@ def channels_from(settings: Settings, pools: Pools, demo_port: int | None) -> tu
         add("demo", demo, DEMO_MODELS if spoken else EVERY)
     for found in real:
         add(found.provider.name, found)
-    unspoken = tuple(wire for wire in demo.provider.wires if wire not in spoken)
+    unspoken = tuple(wire for wire in demo.provider.wires if wire not in spoken and not _is_bridged(wire, spoken))
     if demo_port is not None and spoken and unspoken:
-        # Never a wire that a real provider speaks: when that fails, an answer that is made up must not take its place.
+        # Never a wire that a real provider can be asked on: when that fails, an answer that is made up must not take its place.
         add("demo-else", demo, wires=unspoken)
     return tuple(channels)
+
+
+def _is_bridged(wire: str, spoken: Iterable[str]) -> bool:
+    return any((wire, target) in BRIDGES or (wire, target) in ERRANDS for target in spoken)

@@ -59,10 +59,13 @@ class Roster:
     """
 
     def __init__(self, channels: Iterable[Channel], rewrites: Mapping[str, str], official: Callable[[str], Iterable[str]]) -> None:
+        self._rewrites = rewrites
         found: dict[str, Listed] = {}
         self._takers: dict[Seller, Names] = {}
         seen: set[tuple[object, ...]] = set()
         for channel in channels:
+            if not channel.terms.listed:
+                continue
             if not channel.names.exact:
                 self._takers.setdefault(Seller(channel.provider.price_name, ""), channel.names)
             group = (id(channel.names), channel.provider.name, channel.wires, id(channel.offers))
@@ -81,7 +84,8 @@ class Roster:
         listed = self.models.get(model)
         if listed is not None:
             return listed.sellers
-        taken = ((seller.provider, names.served(model)) for seller, names in self._takers.items())
+        name = self._rewrites.get(model, model)
+        taken = ((seller.provider, names.served(name)) for seller, names in self._takers.items())
         return tuple(Seller(provider, served) for provider, served in taken if served is not None)
 
 
@@ -96,6 +100,8 @@ def _offered(channel: Channel, official: Callable[[str], Iterable[str]]) -> Iter
         known: Iterable[str] = DEMO_MODELS if channel.provider.name == "demo" else official(channel.provider.price_name)
         offers = {name: msgspec.structs.replace(_LEAST, name=name, title=DEMO_MODELS.get(name, "")) for name in known}
     for name, offer in offers.items():
+        if offer.wires == ():
+            continue  # the provider has it, but nobody can ask for it here
         for glob, pattern in channel.names.globs:
             shown = name if pattern is None else _public(glob, pattern, name)
             if shown is not None and matches((glob,), shown):

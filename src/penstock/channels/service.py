@@ -295,6 +295,12 @@ class Channels:
         await session.flush()
 
 
+async def has_channels(database: Database) -> bool:
+    """Whether there is any channel in the database."""
+    async with database.session(read_only=True) as session:
+        return (await session.scalar(select(ChannelRow.id).limit(1))) is not None
+
+
 def pairs_of(row: ChannelRow) -> list[tuple[str, str | None]]:
     """The models of a channel, whose row was read with them."""
     return [(str(public), served) for public, served in row.models]

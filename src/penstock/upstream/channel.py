@@ -40,6 +40,8 @@ class Terms:
     cost_micro: int = PER_MILLION
     """What the provider charges the operator, as a share of its official price."""
     tags: tuple[str, ...] = ()
+    listed: bool = True
+    """Its models are shown in lists."""
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     """What becomes of an answer whose client leaves: hang up at once, or read it to its end for the real figures."""
 

@@ -178,6 +178,7 @@ async def test_null_means_not_given(workers):
         ("null", 502, "upstream_invalid"),
         ("text", 502, "upstream_invalid"),
         ("object", 400, "invalid_request"),
+        ("named", 403, "terms_not_accepted"),
     ],
 )
 async def test_errors_cost_nothing(workers, model, status, code):
@@ -193,7 +194,6 @@ async def test_errors_cost_nothing(workers, model, status, code):
         ("busy-200", "out_of_capacity", "status"),
         ("list-3040", "out_of_capacity", "status"),
         ("page", "upstream_invalid", "status"),
-        ("named", "upstream_invalid", "model"),
         ("nothing", "upstream_invalid", "status"),
     ],
 )

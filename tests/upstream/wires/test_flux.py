@@ -7,7 +7,7 @@ import pytest
 from penstock.kit.errors import PenstockError
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires import wire_for
-from penstock.upstream.wires.flux import MODELS, plain_name
+from penstock.upstream.wires.flux import MODELS, WIRE, plain_name
 
 
 def peek(page, **fields):
@@ -46,6 +46,11 @@ def test_another_model_is_refused():
 )
 def test_how_many_images(page, given, images):
     assert peek(page, num_outputs=given).quantity == Usage(images=images)
+
+
+def test_a_picture_that_is_not_waited_for_is_free():
+    assert WIRE.meter(WIRE.peek(b"{}")).usage() == (Usage(calls=0), False)
+    assert WIRE.read(b'{"statusCode":200}', WIRE.peek(b'{"num_outputs":2}')) == (Usage(images=2), False)
 
 
 def test_plain_names():

@@ -50,6 +50,7 @@ class Chat:
 class Straight:
     """One exchange with a client that speaks chat completions."""
 
+    method = b"POST"
     path, query = PATH, b""
     passes = False
 
@@ -106,6 +107,7 @@ def _plain(tool: Tool) -> Tool:
 class Detour:
     """One exchange with a client of another wire."""
 
+    method = b"POST"
     passes = False
 
     def __init__(self, ours: Side, chat: Side, straight: Straight, about: About) -> None:

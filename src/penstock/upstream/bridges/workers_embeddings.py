@@ -47,6 +47,7 @@ class Embeddings:
 class EmbeddingsCrossing:
     """One exchange."""
 
+    method = b"POST"
     path, query = PATH, b""
     headers = b"content-type: application/json\r\n"
     passes = False

@@ -33,7 +33,7 @@ REFUSES = (
 """What only changes a picture that is there already."""
 DROPS = ("background", "moderation", "output_compression", "output_format", "partial_images", "style")
 """Left out with a note; `user` silently."""
-_CODES = {404: "model_not_found", 408: "upstream_timeout", 429: "too_many_requests", 503: "overloaded"}
+_CODES = {429: "too_many_requests", 503: "overloaded"}
 _AS_THEY_ARE = ("negative_prompt", "guidance", "seed")
 _STEPS = ("steps", "num_steps", "num_inference_steps")
 
@@ -53,8 +53,8 @@ class WorkersImages:
     target = TARGET
 
     async def run(self, order: Order) -> Result:
-        """Make the pictures, side by side. If one fails, all have: nothing is charged then. Raises ProviderRefusal for what is not
-        the client's fault.
+        """Make the pictures, side by side. If one fails, all have: nothing is charged then. Raises ProviderRefusal for what
+        another channel may do better.
         """
         fields = {name: value for name, value in order.fields.items() if value is not None}
         _refuse_what_it_has_not(order, fields)
@@ -72,7 +72,7 @@ class WorkersImages:
             made = await _make(order, model, drawn, asked, count)
         except Refused as refused:
             failure = refused.failure
-            if (fault := fault_in(failure)) is not None:
+            if (fault := fault_in(failure)) is not None and (failure.status == 429 or failure.status >= 500):
                 raise _elsewhere(failure, fault, again=count == 1) from None
             return Result(failure.status, _JSON, error_body(failure), Usage(calls=0), dropped.header())
         data = [{"url": one.url} if shown == "url" else {"b64_json": one.data} for one in made]

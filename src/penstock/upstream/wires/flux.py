@@ -10,8 +10,9 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires import asks
 from penstock.upstream.wires.asks import Scalar
+from penstock.upstream.wires.free import FreeMeter
 from penstock.upstream.wires.platform import PlatformWire
-from penstock.upstream.wires.wire import Ask, Wire
+from penstock.upstream.wires.wire import Ask, StreamMeter, Wire
 
 PATH = "/api/v1/ai/draw/flux/"
 OUTPUTS_LIMIT = 4
@@ -71,6 +72,10 @@ class FluxWire(PlatformWire):
             raise PenstockError("invalid_request", f"This path is for the model {self.model}, not {named}.", param="model")
         outputs = outputs_of(fields.num_outputs) if self.model in {"flux-schnell", "flux-dev"} else 1
         return Ask(model=self.model, output_cap=0, quantity=Usage(images=outputs))
+
+    def meter(self, ask: Ask) -> StreamMeter:
+        """A reader that counts nothing: a picture that is not waited for is cancelled, and free."""
+        return FreeMeter()
 
 
 def _at(path: str, model: str) -> Wire:

@@ -205,6 +205,13 @@ def test_cursors_requests_which_are_responses():
     assert not read_ask(json.dumps(body).encode()).shows_usage
 
 
+def test_who_mixes_anthropics_fields_in_is_understood():
+    asked = read(system=[{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}], stop_sequences=["###"])
+    assert (asked.turns[0], asked.stop, asked.other) == (Turn("system", [Text("Be brief.", "5m")]), ["###"], {})
+    assert refused(system=5).param == "system"
+    assert refused(stop_sequences=5).param == "stop_sequences"
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"5", b"{", b'{"a":"\xff"}', b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}"])
 def test_what_is_not_an_object(body):
     with pytest.raises(PenstockError) as caught:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 
+import openai
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chat_judge import judged_answer
+from fake_answers import answer
 from penstock.upstream.bridges.chat.asks_in import ChatAsked
 from penstock.upstream.bridges.chat.details import read
 from penstock.upstream.bridges.chat.replies_in import read_reply
@@ -24,15 +27,15 @@ def written(*parts, stop="end", asked: Asked | None = None, usage: Usage | None 
 
 
 def test_a_reply_by_the_strict_sdk():
-    answer = judged_answer(written(Text("Hello"), Text(" you")))
-    assert (answer.id, answer.model, answer.created) == ("chatcmpl-msg_1", "claude", 1_700_000_000)
-    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("Hello you", "stop")
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (3, 4)
+    found = judged_answer(written(Text("Hello"), Text(" you")))
+    assert (found.id, found.model, found.created) == ("chatcmpl-msg_1", "claude", 1_700_000_000)
+    assert (found.choices[0].message.content, found.choices[0].finish_reason) == ("Hello you", "stop")
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (3, 4)
 
 
 def test_what_the_provider_does_not_say_is_what_was_asked_for():
-    answer = judged_answer(write_reply(Reply("", "", [], "end", Usage(), 7), About(Asked("m", []), "public", "req_9", 1)))
-    assert (answer.id, answer.model, answer.created, answer.choices[0].message.content) == ("chatcmpl-9", "public", 7, "")
+    found = judged_answer(write_reply(Reply("", "", [], "end", Usage(), 7), About(Asked("m", []), "public", "req_9", 1)))
+    assert (found.id, found.model, found.created, found.choices[0].message.content) == ("chatcmpl-9", "public", 7, "")
 
 
 def test_calls():
@@ -74,6 +77,25 @@ def test_refusals_and_pictures():
     assert judged_answer(written(stop="refusal")).choices[0].finish_reason == "content_filter"
     images = json.loads(written(Image("image/png", "QUJD")))["choices"][0]["message"]["images"]
     assert images == [{"index": 0, "type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}]
+
+
+class Weather(pydantic.BaseModel):
+    """What the client wants its answer to be."""
+
+    city: str
+
+
+def test_the_clients_own_parser(remote_provider):
+    said = written(Thought("hm"), Text('{"city":"Oslo"}'))
+
+    async def answer_once(line) -> None:
+        await line.send(answer(json.loads(said)))
+        line.close()
+
+    remote_provider.always(answer_once)
+    with openai.OpenAI(api_key="sk-test", base_url=f"{remote_provider.url}/v1", max_retries=0) as client:
+        parsed = client.chat.completions.parse(model="m", messages=[{"role": "user", "content": "hi"}], response_format=Weather)
+    assert parsed.choices[0].message.parsed == Weather(city="Oslo")
 
 
 def test_halves_of_pairs_are_replaced():

@@ -5,7 +5,7 @@ import pytest
 from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.chat import details
 from penstock.upstream.bridges.chat.turns_in import Turns, signature_of
-from penstock.upstream.bridges.conversation import Refusal, Text, Thought, ToolCall, ToolResult, Turn
+from penstock.upstream.bridges.conversation import Image, Refusal, Text, Thought, ToolCall, ToolResult, Turn
 
 
 def read(*messages: dict, customs: frozenset[str] = frozenset()) -> list[Turn]:
@@ -34,6 +34,11 @@ def test_system_and_developer_keep_their_order_and_their_place():
 def test_an_assistant_with_all_that_it_may_say():
     message = {"role": "assistant", "content": "So", "refusal": "No", "reasoning_content": "hm", "tool_calls": [call()]}
     assert read(message) == [Turn("assistant", [Thought("hm"), Text("So"), Refusal("No"), ToolCall("a", "f", "{}")])]
+
+
+def test_pictures_that_a_model_has_made_come_back():
+    shown = {"index": 0, "type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
+    assert read({"role": "assistant", "content": "so", "images": [shown, 5]})[0].parts == [Text("so"), Image("image/png", "QUJD")]
 
 
 @pytest.mark.parametrize("message", [{}, {"content": None}, {"content": ""}, {"content": []}])

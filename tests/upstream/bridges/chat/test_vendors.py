@@ -18,6 +18,10 @@ from penstock.upstream.bridges.chat.vendors import habits
         ("gpt-oss-120b", False, True, False),
         ("o1-like-model", True, True, False),
         ("olmo-3", False, True, False),
+        ("llama-3.3-70b-versatile", False, False, False),
+        ("nvidia/llama-3.3-nemotron-super-49b", False, True, False),
+        ("Qwen/Qwen3-235B-A22B-Instruct-2507", False, False, False),
+        ("qwen3-32b", False, True, False),
         ("claude-sonnet-5", False, True, False),
     ],
 )

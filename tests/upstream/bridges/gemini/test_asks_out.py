@@ -114,6 +114,11 @@ def test_there_is_always_something_said_by_the_user_first():
     assert (only["contents"], "systemInstruction" in only) == ([{"role": "user", "parts": [{"text": "alone"}]}], False)
 
 
+def test_models_that_take_no_system_prompt_are_told_by_the_user():
+    body = written(Asked("m", [Turn("system", [Text("be nice")]), *HI]), "gemma-3-27b-it")
+    assert body == {"contents": [{"role": "user", "parts": [{"text": "be nice"}, {"text": "hi"}]}]}
+
+
 def test_little_is_said_of_what_nobody_asked():
     assert written(Asked("m", HI)) == {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
     assert written(Asked("m", HI, format=Format("json")))["generationConfig"] == {"responseMimeType": "application/json"}

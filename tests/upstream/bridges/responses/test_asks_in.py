@@ -155,6 +155,7 @@ _PART = st.fixed_dictionaries(
     | {"image_url": JSON | st.just("data:x"), "file_data": JSON | st.just("data:,%")},
 )
 _KINDS = ["message", "function_call", "custom_tool_call_output", "reasoning", "local_shell_call", "shell_call_output", "additional_tools"]
+_KINDS += ["tool_search_call", "tool_search_output"]
 _ITEM = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(("arguments", "output", "summary", "action", "namespace", "input", "status", "tools"), JSON)

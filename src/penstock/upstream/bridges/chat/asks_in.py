@@ -10,8 +10,9 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges import custom_tools
 from penstock.upstream.bridges.chat import tools_in
 from penstock.upstream.bridges.chat.fields import Fields, wrong
+from penstock.upstream.bridges.chat.parts_in import content
 from penstock.upstream.bridges.chat.turns_in import Turns
-from penstock.upstream.bridges.conversation import Asked, Format, ToolCall
+from penstock.upstream.bridges.conversation import Asked, Format, Text, ToolCall, Turn
 from penstock.upstream.wires import asks
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
@@ -30,12 +31,16 @@ class ChatAsked(Asked):
 def read_ask(body: bytes) -> Asked:
     """The request. Cursor's, which are Responses with another address, are read by that wire's side."""
     found = asks.read_fields(_DECODER, body)
-    if found.get("messages") is None and found.get("input") is not None:
+    if not found.get("messages") and found.get("input") is not None:
         return _of_responses(body, found)
     fields = Fields(found)
     asked = ChatAsked(asks.optional_model(fields.any("model")) or "", [])
     _tools(fields, asked)
     asked.turns = Turns(custom_tools.names(asked.tools)).read(fields.list("messages"))
+    if system := content(fields.any("system"), "system"):
+        if not all(isinstance(part, Text) for part in system):
+            raise wrong("system", "text, or parts of text")
+        asked.turns.insert(0, Turn("system", system))  # Anthropic's, from who mixes the two
     _bounds(fields, asked)
     _reasoning(fields, asked)
     _style(fields, asked)
@@ -81,7 +86,7 @@ def _tools(fields: Fields, asked: ChatAsked) -> None:
 def _bounds(fields: Fields, asked: Asked) -> None:
     caps = [asks.cap(fields.number(name)) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens")]
     asked.output_cap = next((cap for cap in caps if cap is not None), None)
-    asked.stop = _stops(fields.any("stop"))
+    asked.stop = _stops(fields.any("stop"), "stop") or _stops(fields.any("stop_sequences"), "stop_sequences")
     asked.stream = asks.flag(fields.any("stream"), "stream")
     asked.shows_usage = _shows_usage(fields.object("stream_options"))
     choices = fields.whole("n")
@@ -93,12 +98,12 @@ def _bounds(fields: Fields, asked: Asked) -> None:
         asked.logprobs = top or 0
 
 
-def _stops(value: Any) -> list[str]:
+def _stops(value: Any, param: str) -> list[str]:
     given = [value] if isinstance(value, str) else value
     if given is None:
         return []
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise wrong("stop", "a string or a list of strings")
+        raise wrong(param, "a string or a list of strings")
     return [one for one in given if one]
 
 

@@ -8,6 +8,7 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.chat import details
 from penstock.upstream.bridges.chat.fields import Fields, wrong
 from penstock.upstream.bridges.chat.parts_in import as_arguments, content, mark, marked, result
+from penstock.upstream.bridges.chat.said import picture
 from penstock.upstream.bridges.conversation import Audio, Part, Refusal, Role, Text, Thought, ToolCall, ToolResult, Turn
 
 _SAYS: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -79,6 +80,8 @@ class Turns:
             if isinstance(part, ToolResult | Audio):
                 raise wrong(fields.at("content"), "what an assistant says")
             parts.append(part)
+        images = [picture(one) for one in fields.list("images")]
+        parts += [image for image in images if image is not None]
         if refusal := fields.text("refusal"):
             parts.append(Refusal(refusal))
         if fields.any("audio") is not None and not said:

@@ -17,6 +17,9 @@ _NEWER = re.compile(r"(?:ft:)?(?:o[134](?:$|[-:@])|gpt-[5-9]|codex-)")
 _VERSION = re.compile(r"(?:ft:)?gpt-(\d+)(?:\.(\d+))?")
 _MISTRAL = re.compile(r"mistral|mixtral|codestral|devstral|magistral|ministral|pixtral|voxtral")
 _ALOUD = re.compile(r"deepseek|kimi")
+_THOUGHTLESS = re.compile(
+    r"llama(?!.*nemotron)|mixtral|codestral|devstral|pixtral|ministral|voxtral|gemma|command-|-instruct(?:$|-)|-chat(?:$|-)"
+)
 _SEARCHES = re.compile(r"-search(?:-|$)")
 
 _LOW_TO_HIGH = {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
@@ -33,7 +36,7 @@ class Habits(msgspec.Struct, frozen=True):
     openai: bool
     """OpenAI's own model: it knows every field, and refuses some that belong to other models."""
     reasons: bool
-    """Takes `reasoning_effort`."""
+    """Takes `reasoning_effort`: all but those that are known not to think, for their vendors refuse it."""
     cap: str
     """The name of the bound on output tokens."""
     efforts: dict[str, str]
@@ -61,7 +64,7 @@ def habits(model: str) -> Habits:
     openai, newer = _OPENAI.match(name) is not None, _NEWER.match(name) is not None
     return Habits(
         openai=openai,
-        reasons=not openai or (newer and "-chat" not in name),
+        reasons=(newer or not openai) and _THOUGHTLESS.search(name) is None,
         cap="max_completion_tokens" if newer else "max_tokens",
         efforts=_efforts(name, openai=openai),
         aloud=_ALOUD.search(name) is not None,

@@ -27,6 +27,8 @@ DROPS = (
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 _BLANK = {"role": "user", "parts": [{"text": " "}]}
 _INT32 = 2**31
+_WITHOUT_SYSTEM = ("gemma-2", "gemma-3")
+"""Models that refuse a system prompt: it is what the user says first."""
 _EVERYBODYS = frozenset(("auto", "default", "standard", "standard_only"))
 
 
@@ -36,6 +38,8 @@ def write_ask(asked: Asked, model: str, dropped: Dropped) -> bytes:
     _note(asked, dropped)
     body: dict[str, Any] = {}
     system, turns = _split(asked.turns)
+    if system and model.startswith(_WITHOUT_SYSTEM):
+        system, turns = [], [Turn("user", [*system]), *turns]
     if system:
         body["systemInstruction"] = {"parts": [{"text": clean(part.text)} for part in system]}
     body["contents"] = _contents(turns, model, dropped)

@@ -47,8 +47,8 @@ class Tools:
         kind = text(raw.get("type"), f"{param}.type") or "function"
         if kind == "tool_search" and raw.get("execution") == "client":
             self.searches = True
-            schema = table(raw.get("parameters"), f"{param}.parameters")
-            self._add(Tool(SEARCH, text(raw.get("description"), f"{param}.description"), schema))
+            about = text(raw.get("description"), f"{param}.description")
+            self._add(Tool(SEARCH, about, table(raw.get("parameters"), f"{param}.parameters")))
             return
         if kind == "tool_search" or (kind == "web_search" and raw.get("external_web_access") is False):
             # There is nothing to search for where all tools are given at once; and what OpenAI keeps of the web nobody else has.
