@@ -9,16 +9,21 @@ from penstock.accounts.identity import CLI
 from penstock.accounts.service import Draft
 from penstock.billing.ledger import Movement
 from penstock.catalog.door import Catalog
+from penstock.channels.door import ChannelDoor
 from penstock.control import Control
 from penstock.infra.revisions import Feed
+from penstock.infra.secrets import Secrets
 from penstock.keys.service import Keys
+from penstock.kit.pulse import Pulse
 from penstock.settings import load
 
 
 @pytest.fixture
 async def control(database, tmp_path):
     settings = load(data=tmp_path)
-    made = Control(settings, database, Catalog(settings, database, Feed(database)), Keys(database))
+    feed = Feed(database)
+    door = ChannelDoor(settings, database, Secrets(bytes(32)), Pulse(), feed)
+    made = Control(settings, database, Catalog(settings, database, feed), Keys(database), door)
     yield made
     await made.stop()
 
@@ -26,7 +31,7 @@ async def control(database, tmp_path):
 async def test_routes_find_their_services(control):
     app = FastAPI()
     control.install(app)
-    for name in ("accounts", "bill", "catalog", "codes", "gate", "grants", "keys", "ledger", "membership", "prices", "repeats", "usage"):
+    for name in ("accounts", "bill", "catalog", "channels", "codes", "gate", "grants", "keys", "ledger", "membership", "prices", "repeats", "usage"):
         assert getattr(app.state, name) is not None
     paths = app.openapi()["paths"]
     assert {"/api/me", "/api/keys", "/api/balance", "/api/charges", "/api/prices"} <= paths.keys()

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from penstock.accounts.identity import CLI
+from penstock.channels.drafts import Draft
+from penstock.channels.service import Channels
 from penstock.hello import First
 from penstock.infra.database import Database
+from penstock.infra.secrets import open_secrets
 from penstock.keys.service import Keys
-from penstock.serving import FIRST_KEY, allow_files, check, listen, prepare
+from penstock.serving import FIRST_KEY, allow_files, check, listen, prepare, settled
 from penstock.settings import Settings, SettingsError
 
 
@@ -53,6 +57,27 @@ async def test_whoever_manages_members_or_forwards_credentials_needs_neither(set
     for given in ({"access_token": "secret"}, {"demo": False}):
         assert await prepare(settings.model_copy(update=given)) == First()
     assert await names(settings) == []
+
+
+# channels
+
+
+async def test_with_channels_in_the_database_it_asks_for_keys_of_its_own(settings):
+    bare = settings.model_copy(update={"demo": False})
+    assert (await settled(bare)).transparent
+    database = Database(bare.database_url)
+    await Channels(database, open_secrets(bare.data, None)).create(CLI, Draft("main", "ollama"))
+    await database.close()
+    found = await settled(bare)
+    assert not found.transparent
+    assert (await prepare(found)).key is not None
+
+
+async def test_a_secret_key_that_others_may_read_stops_it(settings):
+    await settled(settings)
+    (settings.data / "secret.key").chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        await settled(settings)
 
 
 # the socket

@@ -255,3 +255,8 @@ def test_an_account_of_cloudflares_and_its_token_go_together(toml, field):
 def test_what_workers_ai_cannot_use(toml, field, value):
     with pytest.raises(SettingsError, match=field):
         load(config=toml(f"{field} = {value!r}"))
+
+
+def test_workers_ai_is_a_provider_with_a_credential():
+    assert not Settings(cloudflare_account_id="a", cloudflare_api_token="given").transparent
+    assert Settings(proxy_api_key="given").transparent, "it is a key of our own, and opens no provider"

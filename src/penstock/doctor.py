@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from penstock.billing.models import Worker
+from penstock.channels.configured import configured
 from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.mail import MailError, SmtpMail, read_smtp_url
@@ -211,12 +212,7 @@ def _certificates(settings: Settings) -> Finding:
 
 def _providers(settings: Settings) -> dict[str, str]:
     """The base URLs that will be called with a credential of ours."""
-    provided = {}
-    if settings.openai_api_key:
-        provided["openai"] = settings.openai_base_url
-    if settings.anthropic_api_key:
-        provided["anthropic"] = settings.anthropic_base_url
-    return provided
+    return {found.provider.name: found.base_url for found in configured(settings) if found.secret is not None}
 
 
 async def _provider(name: str, url: str) -> Finding:

@@ -52,10 +52,25 @@ def _reachable(host: str) -> str:
     return f"[{shown}]" if ":" in shown else shown
 
 
+_MODELS = {
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-2.5-flash",
+    "openrouter": "openrouter/auto",
+    "deepseek": "deepseek-chat",
+    "mistral": "mistral-small-latest",
+    "groq": "llama-3.1-8b-instant",
+    "xai": "grok-4",
+}
+"""One of each provider, to try; nobody is held to it."""
+
+
 def _curl(settings: Settings, address: str, key: str) -> str:
     """A command that any shell takes as it is, for a provider that is configured."""
     path, model, more = "chat/completions", "demo" if settings.demo else "gpt-4o-mini", {}
     if not settings.demo and settings.openai_api_key is None:
-        path, model, more = "messages", "claude-haiku-4-5", {"max_tokens": 100}
+        provider = next((name for name in _MODELS if getattr(settings, f"{name}_api_key")), None)
+        model = _MODELS.get(provider or "", "MODEL")
+        if provider == "anthropic":
+            path, more = "messages", {"max_tokens": 100}
     body = json.dumps({"model": model, **more, "messages": _HELLO}, separators=(",", ":"))
     return f'  curl {address}/v1/{path} -H "authorization: Bearer {key}" -H "content-type: application/json" -d \'{body}\''

@@ -94,7 +94,8 @@ def test_beside_a_real_provider_the_demo_never_takes_its_place():
     assert served_by(found, "chat", "gpt-4o") == ["openai"]
     assert served_by(found, "passthrough", None) == ["openai"]
     assert served_by(found, "chat", "demo")[0] == "demo"
-    assert served_by(found, "messages", "claude") == ["demo-else"]
+    assert served_by(found, "complete", "claude-2") == ["demo-else"]
+    assert served_by(found, "messages", "claude") == [], "OpenAI can be asked over a bridge"
 
 
 def test_beside_two_real_ones_it_serves_its_own_models():

@@ -9,12 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.channels.drafts import (
-    MODELS_LIMIT, Draft, allows_private, check_base_url, check_draft, check_headers, check_proxy, check_secret, discovers, provider_of, settled_url,
+    MODELS_LIMIT,
+    Draft,
+    allows_private,
+    check_base_url,
+    check_draft,
+    check_headers,
+    check_proxy,
+    check_secret,
+    discovers,
+    provider_of,
+    settled_url,
 )  # fmt: skip
 from penstock.kit.errors import PenstockError
+from penstock.kit.pulse import Pulse
 from penstock.upstream.channel import Channel, Terms
 from penstock.upstream.client.pool import Limits, Origin, Pool
-from penstock.kit.pulse import Pulse
 from penstock.upstream.providers import PROVIDERS
 
 GOOD = Draft("main", "openai")

@@ -37,7 +37,7 @@ def test_every_module_is_found_under_its_own_name():
     }
     rows = {provider.name: provider for module in modules for provider in getattr(module, "PROVIDERS", ())}
     assert alone.keys().isdisjoint(rows)
-    assert PROVIDERS == alone | rows
+    assert alone | rows == PROVIDERS
     assert all(name == provider.name for name, provider in PROVIDERS.items())
 
 

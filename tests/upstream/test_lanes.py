@@ -81,6 +81,13 @@ def test_weights_are_shares(more, keys):
     assert found["b"] == pytest.approx(30 / whole, rel=0.4)
 
 
+@pytest.mark.parametrize("keys", [None, key])
+@pytest.mark.parametrize("count", [1, 63, 300])
+def test_one_may_weigh_far_more_than_the_others(count, keys):
+    lanes = Lanes([lane("a", 1000), *(lane(f"x{number}") for number in range(count))])
+    assert shares(lanes, keys=keys)["a"] == pytest.approx(1000 / (1000 + count), rel=0.1)
+
+
 def test_keys_of_one_channel_are_lanes_of_their_own():
     lanes = Lanes([lane("main", credential="one"), lane("main", credential="two"), lane("spare", priority=-1)])
     assert len({identity(one) for one in lanes.all}) == 3
@@ -134,13 +141,14 @@ def test_none_at_all():
 
 
 def test_why():
-    every = [lane(f"c{number}", hint="abcd" if number else "") for number in range(TOLD + 2)]
-    lanes = Lanes(every)
+    every = [lane(f"c{number}", hint="abcd", credential=str(number)) for number in range(TOLD + 2)]
+    lanes = Lanes([*every, lane("c0", hint="efgh", credential="other")])
     assert lanes.why(NOW) == ""
-    block(every[0])
+    block(lanes.all[0])
+    block(lanes.all[-1])
     block(every[1], GONE)
     until = "until 14:14:20 UTC"
-    assert lanes.why(NOW) == f"c0: 401 Unauthorized, {until}; c1 (…abcd): 404 Not Found, {until}"
+    assert lanes.why(NOW) == f"c0: 401 Unauthorized, {until}; c1: 404 Not Found, {until}"
     for one in every[2:]:
         block(one)
     assert lanes.why(NOW).endswith("; and 2 more")

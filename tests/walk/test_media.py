@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from openai import BadRequestError, OpenAI
 
 from live_gateway import LiveGateway
 from loop_thread import LoopThread
@@ -122,6 +123,15 @@ def test_every_page_of_flux(gateway, call, page, model):
     assert (charge(gateway, answer)["model"], charge(gateway, answer)["cost_nano"]) == (model, 3_000_000)
 
 
+@pytest.mark.parametrize("spelling", ["data", "json", "files"])
+def test_a_picture_to_begin_with(call, vendors, spelling):
+    url = "data:image/png;base64," + "A" * 200_000
+    fields = {"prompt": "a cat", "image": url}
+    sent = {"files": {name: (None, value) for name, value in fields.items()}} if spelling == "files" else {spelling: fields}
+    assert call("POST", FLUX + "dev", **sent).status_code == 200
+    assert vendors["replicate"].inputs()[-1]["image"] == url
+
+
 def test_flux_in_base64(call):
     answer = call("POST", FLUX + "pro", json={"prompt": "a cat", "response_format": "b64_json"})
     [output] = answer.json()["data"]["outputs"]
@@ -150,6 +160,16 @@ def test_openais_images_of_flux(gateway, call):
     assert len(answer.json()["data"]) == 2, answer.text
     assert answer.headers["x-penstock-dropped"] == "quality"
     assert charge(gateway, answer)["cost_nano"] == 6_000_000
+
+
+def test_the_official_sdk_is_content(gateway, call):
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, http_client=httpx.Client(trust_env=False)) as client:
+        made = client.images.generate(model="flux-11-pro", prompt="a cat", n=2, size="1024x1024", response_format="b64_json")
+        assert [base64.b64decode(image.b64_json) for image in made.data] == [PICTURE] * 2
+        with client.audio.speech.with_streaming_response.create(model="tts-1", voice="nova", input="Hello", speed=1.25) as speech:
+            assert b"".join(speech.iter_bytes()) == SOUND
+        with pytest.raises(BadRequestError, match="background"):
+            client.images.generate(model="flux-dev", prompt="a cat", background="transparent")
 
 
 def test_nd(gateway, call):
@@ -259,8 +279,6 @@ def test_another_channel_is_asked_where_nothing_has_been_done(make_gateway, loop
 
 @pytest.mark.parametrize(("vendor", "method", "path", "sent"), CALLS, ids=[f"{method} {path}" for _, method, path, _ in CALLS])
 def test_an_answer_that_is_no_answer(gateway, call, vendors, vendor, method, path, sent):
-    if path.endswith("tts/v1"):
-        return  # sound is not looked at; it is free where it is a page, and that is tested with its wire
     vendors[vendor].fault = Reply(200, b"<!doctype html>\n<html><body>Welcome</body></html>\n", "text/html")
     answer = call(method, path, **sent)
     assert (answer.status_code, answer.json()["statusCode"]) == (502, 502)
@@ -304,6 +322,8 @@ def test_other_methods_and_paths(call, method, path):
 
 
 def test_what_is_wrong_is_said_in_the_envelope(call):
+    answer = call("POST", FLUX + "dev", data={"prompt": "a cat"}, files={"image": ("a.png", PICTURE)})
+    assert (answer.status_code, answer.json()["message"].partition(":")[0]) == (400, "This call takes no files")
     answer = call("POST", FLUX + "pro", data={"prompt": "a cat", "guidance": "9"})
     assert (answer.status_code, answer.json()["message"]) == (400, "guidance must be a number of 2 to 5.")
     answer = call("POST", FLUX + "pro", data={"prompt": "a cat", "model": "flux-dev"})

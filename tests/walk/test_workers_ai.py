@@ -113,7 +113,9 @@ def test_embeddings(openai):
 def test_pictures(openai, workers):
     found = openai.images.generate(model=SDXL, prompt="a robot", n=2)
     assert [base64.b64decode(one.b64_json) for one in found.data] == [PNG, PNG]
+    del workers.heard[:]
     shown = openai.images.generate(model=FLUX2, prompt="a robot", response_format="url")
+    assert [heard.method for heard in workers.heard] == ["POST"]  # the list has said how the model is asked
     assert shown.data[0].url == f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"
 
 
@@ -121,7 +123,7 @@ def test_pictures(openai, workers):
     ("model", "fields", "status"),
     [
         (SDXL, {"n": 3}, 400),
-        (IMG2IMG, {}, 404),
+        (IMG2IMG, {}, 400),
         ("@cf/test/flagged", {}, 400),
         ("@cf/test/list-3036", {}, 429),
         ("@cf/test/empty", {}, 502),

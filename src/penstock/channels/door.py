@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from penstock.catalog.door import official_models
 from penstock.channels.configured import channels_from
-from penstock.channels.loading import Loader, Maker
+from penstock.channels.loading import Loader, Maker, Turn
 from penstock.channels.pools import Pools
 from penstock.channels.roster import Listed, Roster
 from penstock.channels.service import REVISION
@@ -121,6 +121,11 @@ class ChannelDoor:
         for channel in self._configured:
             channel.offers = known.offers.get(channel.name) or None
         self.problems = known.problems
+        left = list(self.channels)
         self.channels = (*self._configured, *known.channels)
         self.pools.keep(channel.pool for channel in self.channels)
         self.on_change()
+        turn = Turn()
+        while left:  # to let go of thousands of models takes a while, too
+            left.pop()
+            await turn.over()

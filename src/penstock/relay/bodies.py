@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.relay.upload import Upload
 
 FIRST_LOOK = 16 * 1024
+_FILE = re.compile(rb"\r\ncontent-disposition:[^\r\n]*;[ \t]*filename\*?=", re.IGNORECASE)
 MODELLESS = ("/v1/files", "/v1/uploads", "/v1/containers", "/v1/vector_stores")
 """Forms to these paths are files and nothing else: no model is looked for."""
 
@@ -79,7 +81,9 @@ def _respelled(exchange: Exchange, body: bytes) -> Ask:
 
 
 def _part_values(body: bytes, kind: bytes) -> dict[str, str]:
-    return {name: field.value for name, field in multipart_fields(body, kind).items()}
+    if _FILE.search(body):
+        raise PenstockError("invalid_request", "This call takes no files: send a picture as its URL, or as a data URL.")
+    return {name: field.value for name, field in multipart_fields(body, kind, len(body)).items()}
 
 
 def _held_form(exchange: Exchange, body: bytes) -> Ask:

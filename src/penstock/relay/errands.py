@@ -90,6 +90,7 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
         fetch=Fetcher(channel),
         download=Downloader(Means(plane.tls(), channel.pool.proxy, channel.pool.allow_private)),
         settings=dict(channel.terms.options),
+        offer=(channel.offers or {}).get(lane.served or ""),
     )
     if channel.breakers.troubled:
         channel.breakers.enter(lane.served, time.time())

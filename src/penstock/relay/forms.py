@@ -45,8 +45,8 @@ def is_json(content_type: bytes) -> bool:
     return not content_type or b"json" in content_type.partition(b";")[0].lower()
 
 
-def multipart_fields(body: bytes, content_type: bytes) -> dict[str, Field]:
-    """The plain fields that are whole in `body`, which may be only the beginning of one. Files are passed over.
+def multipart_fields(body: bytes, content_type: bytes, limit: int = FIELD_LIMIT) -> dict[str, Field]:
+    """The plain fields that are whole in `body`, which may be only the beginning of one. Files, and what is longer, are passed over.
 
     Of several with one name the last counts, but a second `model` raises PenstockError `invalid_request`.
     """
@@ -64,7 +64,7 @@ def multipart_fields(body: bytes, content_type: bytes) -> dict[str, Field]:
             break
         blank = body.find(b"\r\n\r\n", head, end)
         start = blank + 4
-        if blank >= 0 and end - start <= FIELD_LIMIT and (name := _plain_name(body, head, start)):
+        if blank >= 0 and end - start <= limit and (name := _plain_name(body, head, start)):
             if name == "model" and name in fields:
                 raise _repeated()
             fields[name] = Field(body[start:end].decode("utf-8", "replace"), start, end)

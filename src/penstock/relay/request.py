@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.relay.headers import without_key
 from penstock.relay.tunnel import upgrade_lines
+from penstock.upstream.bridges import unsealed
 from penstock.upstream.bridges.bridge import Spot
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def request_on(lane: Lane, ask: Ask, exchange: Exchange) -> bytes:
 def _body(lane: Lane, ask: Ask, exchange: Exchange) -> bytes:
     body = exchange.body or b""
     if exchange.naming is None:
-        return exchange.wire.prepare(body, ask, lane.served)
+        body = exchange.wire.prepare(body, ask, lane.served)
+        return unsealed.without_sealed(body) if unsealed.has_sealed(exchange.wire.name, body) else body
     return body if lane.served in {None, ask.model} else exchange.naming.replaced(body, lane.served or "")
 
 

@@ -13,7 +13,7 @@ from penstock.catalog.door import Price
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
 from penstock.relay.exchange import Exchange
-from penstock.upstream.bridges import BRIDGES
+from penstock.upstream.bridges import BRIDGES, RESPELLINGS
 from penstock.upstream.channel import Channel
 from penstock.upstream.errands import ERRANDS
 from penstock.upstream.lanes import Lane, Lanes
@@ -72,6 +72,8 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         route = _with_fallbacks(route, caller, exchange, plane)
     if not route.lanes:
         raise _all_down(plane.routes[wire, model].lanes, model)
+    if ask.respelled:
+        route = Route([_respelling(lane, wire) for lane in route.lanes], route.model)
     return _payable(route, caller, plane) if pays else route
 
 
@@ -165,6 +167,11 @@ def _rank(lane: Lane, name: str, plane: Plane) -> int:
         return SURE
     priced = lane.served is not None and plane.catalog.price(channel.provider.price_name, lane.served, name) is not None
     return LIKELY if priced else PERHAPS
+
+
+def _respelling(lane: Lane, wire: str) -> Lane:
+    """The lane on which the request is put into the wire's own words first. With the client's own credential it goes on as it came."""
+    return lane if lane.channel.transparent or not lane.direct else Lane(lane.channel, lane.model, lane.served, RESPELLINGS[wire])
 
 
 def _is_model_list(exchange: Exchange) -> bool:

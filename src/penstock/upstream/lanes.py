@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from penstock.upstream.channel import Channel
     from penstock.upstream.errands.errand import Errand
 
-POINTS, FEWEST_POINTS, MOST_POINTS = 64, 8, 256
+POINTS, FEWEST_POINTS, MOST_POINTS = 64, 8, 4096
 """Points on the circle that a lane of usual weight has where there are few lanes, and where there are many; the most for any weight."""
-SHORT_DIGEST = 16
 POINTS_ALL = 4096
 """So many points are enough for one tier; there are more only so that each lane has the fewest it may."""
 CIRCLE_BITS = 30
@@ -33,7 +32,7 @@ TRIES = 4
 PATIENCE = 16
 """Blocked lanes that are come across on the circle before all are looked at."""
 TOLD = 5
-"""Lanes whose reasons are told one by one."""
+"""Reasons that are told one by one."""
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -90,7 +89,8 @@ class _Shape:
         places: list[int] = []
         for number, (name, weight) in enumerate(self._pairs):
             points = min(MOST_POINTS, max(1, round(usual * weight)))
-            found = array("I", _digest(name, SHORT_DIGEST if points <= SHORT_DIGEST else MOST_POINTS)[: 4 * points])
+            digest = _digest(name, 16 if points <= 16 else 256 if points <= 256 else MOST_POINTS)
+            found = array("I", digest[: 4 * points])
             places += [point >> 2 >> bits << bits | number for point in found]
         self._circle = array("i", sorted(places))
         return self._circle
@@ -227,12 +227,11 @@ class Lanes:
         return order
 
     def why(self, now_s: float) -> str:
-        """Which lanes are blocked, and why, in words; empty if none is."""
-        found = [(lane, why) for lane in self.all if (why := lane.channel.breakers.blocks(lane.served, now_s)) is not None]
-        told = [f"{_named(lane)}: {why}" for lane, why in found[:TOLD]]
-        if len(found) > TOLD:
-            told.append(f"and {len(found) - TOLD} more")
-        return "; ".join(told)
+        """Which channels are blocked, and why, in words; empty if none is. Nothing of a credential is in it: callers see it."""
+        lanes = ((lane.channel.name, lane.channel.breakers.blocks(lane.served, now_s)) for lane in self.all)
+        found = list(dict.fromkeys(f"{name}: {why}" for name, why in lanes if why is not None))
+        more = [f"and {len(found) - TOLD} more"] if len(found) > TOLD else []
+        return "; ".join(found[:TOLD] + more)
 
     def wait_s(self, now_s: float) -> float:
         """How long it takes until one of them may be tried again; 0 if one may be now."""
@@ -248,8 +247,3 @@ def identity(lane: Lane) -> str:
 def _free(lane: Lane, now_s: float) -> bool:
     breakers = lane.channel.breakers
     return not breakers.troubled or breakers.blocks(lane.served, now_s) is None
-
-
-def _named(lane: Lane) -> str:
-    hint = lane.channel.terms.hint
-    return f"{lane.channel.name} (…{hint})" if hint else lane.channel.name

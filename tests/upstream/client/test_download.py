@@ -116,8 +116,20 @@ async def test_a_redirect_to_something_else(means, provider, to):
     assert (await failure(download(at(provider), means))).kind == "invalid"
 
 
-@pytest.mark.parametrize("url", ["", "/etc/passwd", "file:///etc/passwd", "http://", "http://a b/", "http://x.example/\r\nx: y", "x" * URL_LIMIT + "x",
-                                 "http://user:secret@files.example", "http://a..example"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "http://",
+        "http://a b/",
+        "http://x.example/\r\nx: y",
+        "x" * URL_LIMIT + "x",
+        "http://user:secret@files.example",
+        "http://a..example",
+    ],
+)
 async def test_what_is_no_url(means, url):
     error = await failure(download(url, means))
     assert (error.kind, "secret" in str(error)) == ("invalid", False)

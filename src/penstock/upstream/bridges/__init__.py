@@ -17,7 +17,10 @@ SIDES: dict[str, Side] = {module.SIDE.wire: module.SIDE for module in _MODULES i
 
 def _every() -> dict[tuple[str, str], Bridge]:
     found: dict[tuple[str, str], Bridge] = {
-        (source.wire, target.wire): Between(source, target) for source in SIDES.values() for target in SIDES.values() if source is not target
+        (source.wire, target.wire): Between(source, target)
+        for source in SIDES.values()
+        for target in SIDES.values()
+        if source is not target
     }
     for module in _MODULES:
         for bridge in getattr(module, "BRIDGES", ()):
@@ -27,3 +30,6 @@ def _every() -> dict[tuple[str, str], Bridge]:
 
 BRIDGES: dict[tuple[str, str], Bridge] = _every()
 """Every bridge by the client's wire and the channel's."""
+
+RESPELLINGS: dict[str, Bridge] = {name: Between(SIDES[name], SIDES[name]) for name in ("chat",)}
+"""From a wire to itself, for requests that say in another wire's way what it has its own way for (`Ask.respelled`)."""

@@ -12,7 +12,8 @@ import msgspec
 
 from penstock.upstream.bridges.conversation import Thought
 
-MARK = "psk1."
+MARK = "~psk1."
+"""Begins with a character that bodies seldom have, so that it is found to be absent in no time."""
 _LIMIT = 8 * 1024 * 1024
 
 

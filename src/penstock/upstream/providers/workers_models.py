@@ -81,22 +81,25 @@ def kept_pictures(name: str, options: dict[str, str] | None) -> Pictures | None:
 
 
 def offer_of(item: Any, pictures: Pictures | None) -> Offer | None:
-    """An offer for an item of the list; None if it cannot be used. `pictures` is for those whose `wire_of` is images."""
+    """An offer for an item of the list; None if it is none, is going to be withdrawn, or changes pictures. `pictures` is for those whose
+    `wire_of` is images.
+    """
     name = model_name(item.get("name")) if isinstance(item, dict) else None
     if name is None or item.get("deprecated") is True:
         return None
     wire = wire_of(item)
-    drawn = wire == IMAGES and pictures is not None
+    if wire == IMAGES and pictures is None:
+        return None  # whoever asks for it all the same is told why not, by the errand
     properties = _properties(item.get("properties"))
     return Offer(
         name=name,
-        wires=() if wire is None or (wire == IMAGES and not drawn) else (wire,),
+        wires=() if wire is None else (wire,),
         owner=_owner(name),
         created=_seconds(item.get("created_at")),
         context_tokens=_whole(properties.get("context_window") or properties.get("max_input_tokens")),
         inputs=_inputs(wire, properties),
-        outputs=("image",) if drawn else ("text",) if wire == CHAT else (),
-        options=pictures.options() if pictures is not None and drawn else {},
+        outputs=("image",) if wire == IMAGES else ("text",) if wire == CHAT else (),
+        options=pictures.options() if pictures is not None and wire == IMAGES else {},
     )
 
 

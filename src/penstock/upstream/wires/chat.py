@@ -21,6 +21,7 @@ from penstock.upstream.wires.wire import Ask, Cut, StreamMeter, Verdict, Wire
 _STREAM_OPTIONS = Field("stream_options")
 _INCLUDE_USAGE = Field("include_usage")
 _ONLY_USAGE = b'{"include_usage":true}'
+_NULL = msgspec.Raw(b"null")
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal", "text")
 
 
@@ -40,6 +41,23 @@ class ChatFields(msgspec.Struct, gc=False):
     max_output_tokens: Scalar = None
     n: Scalar = None
     stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
+    messages: msgspec.Raw = _NULL
+    input: msgspec.Raw = _NULL
+
+
+class _Tool(msgspec.Struct, gc=False):
+    """How a tool is written."""
+
+    type: str | None = None
+    name: str | None = None
+    function: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    custom: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Tooled(ChatFields, gc=False):
+    """A request with tools that are objects, as they always should be."""
+
+    tools: list[_Tool] | None = None
 
 
 class Chunk(Answer, gc=False):
@@ -49,7 +67,30 @@ class Chunk(Answer, gc=False):
 
 
 _FIELDS = msgspec.json.Decoder(ChatFields)
+_TOOLED = msgspec.json.Decoder(_Tooled)
 _CHUNK = Reader(Chunk)
+_OWN_KINDS = (None, "function", "custom")
+
+
+def _fields(body: bytes) -> ChatFields:
+    try:
+        return asks.read_fields(_TOOLED, body)
+    except PenstockError as error:
+        if error.param is None or not error.param.startswith("tools"):
+            raise
+        return asks.read_fields(_FIELDS, body)  # such tools are for the provider to refuse
+
+
+def _is_respelled(fields: ChatFields) -> bool:
+    """Whether it is written as Responses are, with `input` for `messages` or with tools that are flat. So does Cursor."""
+    if fields.messages == _NULL:
+        return fields.input != _NULL
+    if not isinstance(fields, _Tooled) or fields.tools is None:
+        return False
+    for tool in fields.tools:
+        if tool.function is msgspec.UNSET and tool.custom is msgspec.UNSET and tool.name is not None and tool.type in _OWN_KINDS:
+            return True
+    return False
 
 
 def hides_usage(stream: bool, options: StreamOptions | msgspec.UnsetType | None) -> bool:
@@ -133,7 +174,7 @@ class ChatWire(JsonWire):
 
     def peek(self, body: bytes) -> Ask:
         """Learn the facts."""
-        fields = asks.read_fields(_FIELDS, body)
+        fields = _fields(body)
         stream = asks.flag(fields.stream, "stream")
         cap = asks.cap(fields.max_completion_tokens) or asks.cap(fields.max_tokens) or asks.cap(fields.max_output_tokens)
         return Ask(
@@ -143,6 +184,7 @@ class ChatWire(JsonWire):
             input_size=asks.text_size(body),
             hides_usage=hides_usage(stream, fields.stream_options),
             stream_options=fields.stream_options is not msgspec.UNSET,
+            respelled=_is_respelled(fields),
         )
 
     def prepare(self, body: bytes, ask: Ask, model: str | None) -> bytes:

@@ -24,6 +24,8 @@ class Ask(msgspec.Struct, gc=False):
     """The stream's usage chunk was asked for by us and must not be shown to the client."""
     stream_options: bool = False
     """The body has `stream_options`: they are to be edited, not added."""
+    respelled: bool = False
+    """The body says in another wire's way what this one has its own way for; whoever speaks only this one would not understand it."""
     quantity: Usage | None = None
     """What is already known to be consumed whatever the answer says (characters to speak, images asked for)."""
 
@@ -99,7 +101,7 @@ class Wire(Protocol):
     name: ClassVar[str]
     dialect: Dialect
     paths: ClassVar[tuple[str, ...]]
-    """Normalised paths, POST only, e.g. "/v1/chat/completions"."""
+    """Normalised paths, e.g. "/v1/chat/completions"; POST only, but for the platform's own, which say their `methods`."""
     accepts_forms: ClassVar[bool]
     """Bodies may be multipart or url-encoded forms; then `peek_form` is used."""
     forms_as_json: ClassVar[bool]

@@ -96,6 +96,18 @@ def test_a_whole_answer_as_a_stream():
     assert replayed(b"{}", KNOWN, shows_usage=True) is None
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b'{"result":{"response":"a"},"success":true}\n', b'"content":"a"'),
+        (b'{"errors":[{"code":3036}],"success":false}', b'"daily_quota"'),
+    ],
+)
+def test_json_that_is_labelled_as_a_stream(body, shown):
+    repair = Repair(KNOWN, shows_usage=False)
+    assert shown in repair.event(body) and repair.ended
+
+
 @given(st.lists(JSON, max_size=6), st.booleans())
 def test_nothing_escapes(events, shows_usage):
     for chunk in told(*events, shows_usage=shows_usage):

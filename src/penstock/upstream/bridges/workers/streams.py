@@ -78,6 +78,16 @@ class Repair:
                 self._take(chunk)
             else:
                 self._fail(failure)
+        elif not self._head and event.lstrip()[:1] == b"{":
+            return self._instead(event)
+        return self._taken()
+
+    def _instead(self, body: bytes) -> bytes:
+        """JSON that is labelled as a stream."""
+        answer = completion(body, self._known)
+        if not isinstance(answer, Failure):
+            return self.tell(answer)
+        self._fail(answer)
         return self._taken()
 
     def over(self) -> bytes:
