@@ -31,8 +31,9 @@ async def control(database, tmp_path):
 async def test_routes_find_their_services(control):
     app = FastAPI()
     control.install(app)
-    for name in ("accounts", "bill", "catalog", "channels", "codes", "gate", "grants", "keys", "ledger", "membership", "prices", "repeats", "usage"):
+    for name in ("accounts", "bill", "catalog", "codes", "gate", "grants", "keys", "ledger", "membership", "prices", "repeats", "usage"):
         assert getattr(app.state, name) is not None
+    assert app.state.channels is not None and app.state.discovery is not None
     paths = app.openapi()["paths"]
     assert {"/api/me", "/api/keys", "/api/balance", "/api/charges", "/api/prices"} <= paths.keys()
 

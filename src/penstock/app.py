@@ -22,6 +22,7 @@ from penstock.billing.door import Books, Holds, Treasury
 from penstock.billing.presence import Presence, withdraw_interrupted
 from penstock.billing.treasury import Sizes
 from penstock.catalog.door import Catalog
+from penstock.channels.breakers import SharedBreakers
 from penstock.channels.door import ChannelDoor
 from penstock.channels.pools import tls_context
 from penstock.compat import operations, team, worker
@@ -70,6 +71,7 @@ class Parts:
         self.feed = Feed(self.database, alone=settings.workers == 1)
         self.secrets = open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.channels = ChannelDoor(settings, self.database, self.secrets, self.pulse, self.feed, on_change=self._channels_changed)
+        self.breakers = SharedBreakers(self.database, self.feed, lambda: self.channels.channels)
         self.keys = Keys(self.database)
         self.recorder = Recorder(self.database, store, settings.record_queue_limit)
         self.records = Records(self.database, store)
@@ -80,7 +82,7 @@ class Parts:
             channels=(),
             tls=partial(tls_context, settings),
             door=self.channels,
-            keys=None if settings.transparent else KeyRing(self.database, self.feed),
+            keys=None if settings.transparent or settings.open else KeyRing(self.database, self.feed, given=settings.proxy_api_key),
             catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
             recorder=self.recorder,
@@ -129,6 +131,8 @@ class Parts:
                 demo_port = provider.port
             stack.push_async_callback(self.channels.stop)
             await self.channels.start(demo_port)
+            await self.breakers.start()
+            stack.push_async_callback(self.breakers.stop)
             self._channels_changed()
             if any(channel.provider.name != "demo" for channel in plane.channels):
                 plane.catalog.load()
@@ -150,6 +154,7 @@ class Parts:
     def _channels_changed(self) -> None:
         self.plane.channels = self.channels.channels
         self.plane.routes.clear()
+        self.breakers.look()
 
     async def cut(self) -> None:
         """End what still runs and hang up on every client, who is told why if they read. What was consumed is charged."""

@@ -48,7 +48,8 @@ from penstock.settings import Settings
 
 ROUTES = (
     accounts.routes, events.routes, joining.routes, me.routes, password_resets.routes, sessions.routes, setup.routes, tiers.routes,
-    keys.routes, channels.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(), platform_pay.routes,
+    keys.routes, channels.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(),
+    platform_pay.routes,
 )  # fmt: skip
 
 

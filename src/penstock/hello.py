@@ -30,6 +30,9 @@ def hello(settings: Settings, port: int, first: First) -> str:
         lines.append(f"  OPENAI_BASE_URL={address}/v1   ANTHROPIC_BASE_URL={address}")
         if settings.access_token is not None:
             lines.append("Members' keys will not work: ACCESS_TOKEN needs OPENAI_API_KEY or ANTHROPIC_API_KEY beside it.")
+    elif settings.open:
+        lines.append("No key is asked for: whoever reaches this address uses your Workers AI account. PROXY_API_KEY sets one.")
+        lines.append(f"  curl {address}/v1/models")
     elif settings.access_token is not None:
         lines.append("Make a key for a member:")
         lines.append(f"  curl {address}/$ACCESS_TOKEN/register/NAME")

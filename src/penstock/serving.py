@@ -122,7 +122,7 @@ async def settled(settings: Settings) -> Settings:
         open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
     except ValueError as wrong:
         raise SettingsError([str(wrong)]) from None
-    if not settings.transparent:
+    if not (settings.transparent or settings.open):
         return settings
     database = Database(settings.database_url, settings.durability)
     try:
@@ -137,7 +137,7 @@ async def prepare(settings: Settings) -> First:
     database = Database(settings.database_url, settings.durability)
     try:
         await schema.migrate(database)
-        if settings.transparent or settings.access_token is not None:
+        if settings.transparent or settings.open or settings.access_token is not None:
             return First()
         return First(await _first_key(Keys(database)), await first_admin_token(database))
     finally:

@@ -26,7 +26,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "anthropic_api_key": ("ANTHROPIC_API_KEY",),
     "anthropic_base_url": ("ANTHROPIC_BASE_URL",),
     "gemini_api_key": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    **{f"{name}_api_key": (f"{name.upper()}_API_KEY",) for name in ("openrouter", "deepseek", "mistral", "groq", "xai", "together", "fireworks")},
+    "openrouter_api_key": ("OPENROUTER_API_KEY",),
+    "deepseek_api_key": ("DEEPSEEK_API_KEY",),
+    "mistral_api_key": ("MISTRAL_API_KEY",),
+    "groq_api_key": ("GROQ_API_KEY",),
+    "xai_api_key": ("XAI_API_KEY",),
+    "together_api_key": ("TOGETHER_API_KEY",),
+    "fireworks_api_key": ("FIREWORKS_API_KEY",),
     "cloudflare_account_id": ("CLOUDFLARE_ACCOUNT_ID",),
     "cloudflare_api_token": ("CLOUDFLARE_API_TOKEN",),
     "cloudflare_base_url": ("CLOUDFLARE_BASE_URL",),
@@ -279,6 +285,13 @@ class Settings(BaseModel):
         """No provider credential is configured: requests are forwarded with the client's own."""
         secrets = (field for field in type(self).model_fields if field.endswith("_api_key") and field != "proxy_api_key")
         return not (self.demo or self.own_keys or self.cloudflare_api_token or any(getattr(self, field) for field in secrets))
+
+    @property
+    def open(self) -> bool:
+        """No key is asked for: there is a Workers AI account and nothing else, as its proxy has always been used."""
+        secrets = (field for field in type(self).model_fields if field.endswith("_api_key"))
+        guarded = self.demo or self.own_keys or self.access_token or any(getattr(self, field) for field in secrets)
+        return bool(self.cloudflare_api_token) and not guarded
 
 
 def names(field: str) -> tuple[str, ...]:

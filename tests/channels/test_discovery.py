@@ -83,8 +83,8 @@ async def test_what_was_said_before_stays(channels, operator, provider, world, f
     await world.discovery.ask("main")
     found = await world.discovery.ask("main")
     assert (found.models, found.failure is None) == (1, False)
-    row = (await channels.get("main")).discovery
-    assert row.failure == found.failure and row.offers[0]["name"] == "a"
+    told = (await channels.get("main")).told
+    assert (told.failure, told.models) == (found.failure, 1)
     assert made.row.id in caplog.text
 
 

@@ -49,17 +49,21 @@ def test_a_name_and_a_provider_are_enough(name):
         ({"provider": "nobody"}, "provider"),
         ({"base_url": "https://user:word@example.com/v1"}, "base_url"), ({"base_url": "https://example.com/v1?a=b"}, "base_url"),
         ({"base_url": "https://example.com/v1#"}, "base_url"), ({"base_url": "https://exa mple.com"}, "base_url"),
-        ({"base_url": "https://example.com:0"}, "base_url"), ({"base_url": "https://example.com:x"}, "base_url"), ({"base_url": "https://"}, "base_url"),
-        ({"base_url": "https://example.com/v1/chat/completions"}, "base_url"), ({"base_url": "https://example.com/v1/messages/"}, "base_url"),
+        ({"base_url": "https://example.com:0"}, "base_url"), ({"base_url": "https://example.com:x"}, "base_url"),
+        ({"base_url": "https://"}, "base_url"),
+        ({"base_url": "https://example.com/v1/chat/completions"}, "base_url"),
+        ({"base_url": "https://example.com/v1/messages/"}, "base_url"),
         ({"provider": "openai-compatible"}, "base_url"),
         ({"models": []}, "models"), ({"models": [("a", None), ("a", "b")]}, "models"), ({"models": [("", None)]}, "models"),
         ({"models": [(" a", None)]}, "models"), ({"models": [("a", "b*")]}, "models"), ({"models": [("a*b*", "c*")]}, "models"),
         ({"models": [("m", None)] * (MODELS_LIMIT + 1)}, "models"), ({"models": [("a*", "b?")]}, "models"),
         ({"wires": []}, "wires"), ({"wires": ["chat", "chat"]}, "wires"), ({"wires": ["smoke"]}, "wires"),
         ({"weight": -1}, "weight"), ({"weight": 1001}, "weight"), ({"priority": 1001}, "priority"), ({"cost_micro": -1}, "cost_micro"),
-        ({"timeouts": {"idle_s": 0.0}}, "timeouts"), ({"timeouts": {"nap_s": 1.0}}, "timeouts"), ({"timeouts": {"idle_s": float("nan")}}, "timeouts"),
+        ({"timeouts": {"idle_s": 0.0}}, "timeouts"), ({"timeouts": {"nap_s": 1.0}}, "timeouts"),
+        ({"timeouts": {"idle_s": float("nan")}}, "timeouts"),
         ({"on_disconnect": "sulk"}, "on_disconnect"), ({"tags": ["a b"]}, "tags"), ({"options": {"x": 1}}, "options"),
-        ({"proxy": "https://proxy.example.com"}, "proxy"), ({"proxy": "http://proxy.example.com/path"}, "proxy"), ({"proxy": "http://"}, "proxy"),
+        ({"proxy": "https://proxy.example.com"}, "proxy"), ({"proxy": "http://proxy.example.com/path"}, "proxy"),
+        ({"proxy": "http://"}, "proxy"),
     ],
 )  # fmt: skip
 def test_what_cannot_be(changes, param):
@@ -68,7 +72,8 @@ def test_what_cannot_be(changes, param):
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "a.localhost", "10.1.2.3", "192.168.1.1", "169.254.169.254", "[::1]", "[fd00::1]", "[::ffff:10.0.0.1]", "2130706433",
+    ["127.0.0.1", "localhost", "a.localhost", "10.1.2.3", "192.168.1.1", "169.254.169.254", "[::1]", "[fd00::1]", "[::ffff:10.0.0.1]",
+     "2130706433",
      "127.1", "0x7f000001", "printer.local", "metadata.google.internal", "LOCALHOST."],
 )  # fmt: skip
 def test_private_networks_need_leave(host):

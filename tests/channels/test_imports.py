@@ -21,7 +21,8 @@ async def test_made_then_changed(channels, operator, secrets):
     assert await bring(channels, operator, ONE + KEYS) == (["one"], [], ["one: b"])
     first = await channels.get("one")
     assert [each.label for each in first.credentials] == ["a"]
-    text = '[[channels]]\nname = "one"\nprovider = "openai"\nmodels = ["m"]\ncredentials = [{label = "a", secret = "sk-new"}, {label = "c", secret = "sk-c"}]'
+    keys = 'credentials = [{label = "a", secret = "sk-new"}, {label = "c", secret = "sk-c"}]'
+    text = f'[[channels]]\nname = "one"\nprovider = "openai"\nmodels = ["m"]\n{keys}'
     assert await bring(channels, operator, text) == ([], ["one"], [])
     whole = await channels.get("one")
     assert whole.row.id == first.row.id and pairs_of(whole.row) == [("m", None)]

@@ -85,7 +85,8 @@ async def test_a_change_leaves_the_rest(channels, operator):
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"provider": "anthropic"}, "invalid_request"), ({"weight": -1}, "invalid_request"), ({"base_url": "http://10.0.0.1/v1"}, "private_address"),
+    [({"provider": "anthropic"}, "invalid_request"), ({"weight": -1}, "invalid_request"),
+     ({"base_url": "http://10.0.0.1/v1"}, "private_address"),
      ({"name": "taken"}, "conflict")],
 )  # fmt: skip
 async def test_what_cannot_be_changes_nothing(channels, operator, changes, code):

@@ -41,7 +41,8 @@ def test_json():
     [
         (b"", "channels"), (b"what = [", "neither TOML"), (b"{", "neither TOML"), (b"\xff", "neither TOML"), (b'{"channels": []}', "1 to"),
         (b'[[channels]]\nname = "a"', "provider"), (b'[[channels]]\nname = "a"\nprovider = "openai"\nweight = "1"', "weight"),
-        (b'[[channels]]\nname = "a"\nprovider = "openai"\nwieght = 1', "wieght"), (b'format = "x"\n' + TOML, "format"), (TOML + TOML, "once"),
+        (b'[[channels]]\nname = "a"\nprovider = "openai"\nwieght = 1', "wieght"), (b'format = "x"\n' + TOML, "format"),
+        (TOML + TOML, "once"),
     ],
 )  # fmt: skip
 def test_what_is_no_set(raw, said):

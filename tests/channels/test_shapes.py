@@ -19,7 +19,8 @@ GOOD = {"name": "main", "provider": "openai"}
 
 @pytest.mark.parametrize(
     "more",
-    [{"weight": True}, {"weight": 1.5}, {"weight": "1"}, {"enabled": "yes"}, {"timeouts": {"idle_s": "5"}}, {"timeouts": {"nap_s": 5}}, {"x": 1},
+    [{"weight": True}, {"weight": 1.5}, {"weight": "1"}, {"enabled": "yes"}, {"timeouts": {"idle_s": "5"}}, {"timeouts": {"nap_s": 5}},
+     {"x": 1},
      {"models": []}, {"models": [{"name": "a", "served": "b", "x": 1}]}, {"priority": None}],
 )  # fmt: skip
 def test_what_is_not_taken(more):

@@ -45,7 +45,7 @@ async def make(channels, operator, vendor, **changes) -> None:
         (answer({"error": {"message": f"Incorrect API key provided: {SECRET}."}}, 401), "wrong_key", "401"),
         (answer({"error": {"message": "no access"}}, 403), "wrong_key", "no access"),
         (answer({"error": {"message": "Not Found"}}, 404), "not_found", "/v1"),
-        (answer({"error": {"code": "model_not_found", "message": "The model does not exist"}}, 404), "model_gone", "does not have this model"),
+        (answer({"error": {"code": "model_not_found", "message": "It does not exist"}}, 404), "model_gone", "does not have this model"),
         (answer({"error": {"code": "insufficient_quota", "message": "You exceeded"}}, 429), "quota", "money"),
         (answer({"error": {"message": "slow down"}}, 429), "rate_limited", "credential is good"),
         (answer({"error": {"message": "bad field"}}, 400), "rejected", "bad field"),

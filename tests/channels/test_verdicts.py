@@ -33,7 +33,7 @@ def test_whatever_is_answered(wire, status, body):
     assert verdict.code and verdict.text.isprintable()
 
 
-@pytest.mark.parametrize("key", ["sk-proj-abcdEFGH1234567890", "sk-ant-api03-0a1b0a1b0a1b0a1b0a1b", "sk-ab***************wxyz"])
+@pytest.mark.parametrize("key", ["sk-proj-abcdef1234567890", "sk-ant-abcdef-1234567890-x", "sk-ab***************wxyz"])
 def test_a_key_that_the_provider_repeats_is_not_shown(key):
     verdict = of_answer(
         "chat", Fetched(401, "application/json", b'{"error": {"message": "Incorrect API key: %b, see the page"}}' % key.encode())

@@ -22,7 +22,7 @@ def environment(**given: str) -> dict[str, str]:
     ours = {name for field in Settings.model_fields for name in names(field)}
     ours.add("PYTHONDONTWRITEBYTECODE")  # compiling all of it takes longer than everything else that a start does
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), **given}
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), "PENSTOCK_DISCOVER_S": "0", **given}
 
 
 def run(*arguments: str, **given: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import stat
 import threading
 from pathlib import Path
@@ -47,7 +46,7 @@ def test_the_file_is_made_once_and_only_ours(tmp_path: Path):
     sealed = open_secrets(tmp_path / "data", None).seal("x", "y")
     path = tmp_path / "data" / FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(path.parent) == [FILE]
+    assert [each.name for each in path.parent.iterdir()] == [FILE]
     assert open_secrets(tmp_path / "data", None).open(sealed, "y") == "x"
 
 
@@ -60,7 +59,7 @@ def test_of_many_who_start_at_once_all_have_the_same_key(tmp_path: Path):
         thread.join()
     sealed = opened[0].seal("x", "y")
     assert [secrets.open(sealed, "y") for secrets in opened] == ["x"] * 8
-    assert os.listdir(tmp_path) == [FILE]
+    assert [each.name for each in tmp_path.iterdir()] == [FILE]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604])
@@ -82,7 +81,7 @@ def test_a_damaged_file_is_not_replaced(tmp_path: Path):
 def test_a_key_that_is_given_needs_no_file(tmp_path: Path):
     sealed = open_secrets(tmp_path, KEY).seal("x", "y")
     assert Secrets(bytes(range(32))).open(sealed, "y") == "x"
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "x", KEY[:-4], KEY + "AAAA", "é" * 44])

@@ -7,17 +7,18 @@ import ssl
 import pytest
 
 from penstock.kit.pulse import Pulse
-from penstock.upstream.channel import PATHS_KEPT, Channel
+from penstock.upstream.channel import PATHS_KEPT, PLAIN, Channel, Terms
 from penstock.upstream.client.pool import Limits, Origin, Pool
+from penstock.upstream.offers import Offer
 from penstock.upstream.providers import PROVIDERS
 
 
 def channel(
-    provider: str = "openai", url: str = "https://api.example/v1", secret: str | None = "sk-test", models: tuple[str, ...] = ("*",)
+    provider: str = "openai", url: str = "https://api.example/v1", secret: str | None = "sk-test", terms: Terms = PLAIN
 ) -> Channel:
     origin = Origin.of(url)
     pool = Pool(origin, Limits(), Pulse(), ssl.create_default_context() if origin.secure else None)
-    return Channel("test", PROVIDERS[provider], url, pool, secret=secret, models=models)
+    return Channel("test", PROVIDERS[provider], url, pool, secret=secret, terms=terms)
 
 
 def test_the_beginning_of_a_request():
@@ -74,29 +75,24 @@ def test_remembered_paths_are_bounded_and_later_ones_still_work():
     assert len(found._paths) <= PATHS_KEPT
 
 
-@pytest.mark.parametrize(
-    ("models", "model", "expected"),
-    [
-        (("*",), None, True),
-        (("*",), "gpt-4o", True),
-        (("demo*",), "demo-slow", True),
-        (("demo*",), "gpt-4o", False),
-        (("demo*",), None, False),
-        (("gpt-4o", "o?"), "o3", True),
-        (("gpt-4o", "o?"), "gpt-4o-mini", False),
-        (("gpt-4[o]",), "gpt-4o", False),
-        (("GPT-4o",), "gpt-4o", False),
-    ],
-)
-def test_models_are_globs(models, model, expected):
-    assert channel(models=models).serves("chat", model) == expected
+def test_a_channel_speaks_the_wires_of_its_provider_or_its_own():
+    assert channel().speaks("chat", "gpt-4o") and not channel().speaks("messages", "gpt-4o")
+    assert channel("anthropic", "https://api.example").speaks("messages", None)
+    own = channel(terms=Terms(wires=("messages",)))
+    assert own.speaks("messages", "x") and not own.speaks("chat", "x")
 
 
-def test_a_channel_serves_the_wires_of_its_provider():
-    assert channel().serves("chat", "gpt-4o")
-    assert not channel().serves("messages", "gpt-4o")
-    assert channel("anthropic", "https://api.example").serves("messages", "claude")
-    assert not channel("anthropic", "https://api.example").serves("chat", "claude")
+def test_what_a_provider_says_of_a_model_counts():
+    found = channel()
+    found.offers = {"painter": Offer("painter", wires=("images",)), "any": Offer("any")}
+    assert [found.speaks("chat", model) for model in ("painter", "any", "new")] == [False, True, True]
+    assert found.speaks("images", "painter")
+
+
+def test_a_channels_own_headers_take_the_place_of_the_clients():
+    found = channel(terms=Terms(headers=((b"x-title", b"ours"), (b"openai-project", b"p"))))
+    sent = found.request(b"POST", "/v1/chat/completions", b"", b"X-Title: theirs\r\nx-titles: kept\r\n")
+    assert sent.count(b"x-title: ours\r\n") == 1 and b"theirs" not in sent and b"x-titles: kept" in sent and b"openai-project: p" in sent
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,6 +14,9 @@ from fake_answers import answer, chunked
 from fake_provider import FakeProvider
 from live_gateway import LiveGateway
 from loop_thread import LoopThread
+from penstock.accounts.identity import CLI
+from penstock.channels.drafts import Draft
+from penstock.channels.service import Given
 from penstock.upstream.demo.server import DemoServer
 from raw_client import Answer, RawClient, bearer, request
 from stage import Stage
@@ -78,6 +82,37 @@ def make_vendor_gateway(
 def vendor_gateway(make_vendor_gateway: Callable[..., LiveGateway]) -> LiveGateway:
     """A gateway that relays to `vendor`, shared by the tests of a module."""
     return make_vendor_gateway()
+
+
+@pytest.fixture(scope="module")
+def make_crossroads(
+    make_gateway: Callable[..., LiveGateway], module_vendor: FakeProvider, vendor_gateways: list[LiveGateway]
+) -> Callable[..., LiveGateway]:
+    """Starts a gateway with three channels to `vendor`, each of which speaks one wire: all clients come to any of them over a bridge.
+
+    Models are named after the wire they are served on, for programs of either kind: `claude-by-chat`, `gpt-by-messages` and so on.
+    """
+
+    def make(**settings: Any) -> LiveGateway:
+        gateway = make_gateway(own_keys=True, show_channel=True, **settings)
+        for wire, served in (("chat", "gpt-4o"), ("messages", "claude-sonnet-4-5"), ("responses", "gpt-5")):
+            provider, path = ("anthropic-compatible", "") if wire == "messages" else ("openai-compatible", "/v1")
+            models = tuple((f"{kind}-by-{wire}", served) for kind in ("claude", "gpt"))
+            draft = Draft(wire, provider, module_vendor.url + path, models, wires=(wire,), allow_private=True, discover=False)
+            if wire == "messages":
+                draft = replace(draft, wires=("messages", "count_tokens"))
+            gateway.run(gateway.app.state.channels.create(CLI, draft, [Given("sk-vendor-placeholder")]))
+        assert gateway._until(lambda: len(gateway.plane.channels) == 3)
+        vendor_gateways.append(gateway)
+        return gateway
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def crossroads(make_crossroads: Callable[..., LiveGateway]) -> LiveGateway:
+    """One with the usual settings, shared by the tests of a module."""
+    return make_crossroads()
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -13,7 +14,7 @@ from penstock.upstream.bridges import BRIDGES
 from penstock.upstream.channel import Channel, Terms
 from penstock.upstream.errands import ERRANDS
 from penstock.upstream.names import EVERY, Names
-from penstock.upstream.providers import PROVIDERS, Provider
+from penstock.upstream.providers import PROVIDERS, Provider, workers_ai
 
 SHARES = 840
 """What a weight of 1 counts: it can be divided among 1 to 8 credentials without a rest."""
@@ -22,6 +23,9 @@ BY_KEY = ("openai", "anthropic", "gemini", "openrouter", "deepseek", "mistral", 
 TRANSPARENT = ("openai", "anthropic")
 """Those that are reached with clients' own credentials when none is configured."""
 DEMO_MODELS = Names([("demo*", None)])
+WORKERS_MODELS = Names([("@cf/*", None), ("@hf/*", None)])
+WORKERS = "workers-ai"
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Configured(NamedTuple):
@@ -30,6 +34,8 @@ class Configured(NamedTuple):
     provider: Provider
     base_url: str
     secret: str | None
+    names: Names = EVERY
+    options: Mapping[str, Any] = NOTHING
 
 
 def configured(settings: Settings) -> list[Configured]:
@@ -45,6 +51,11 @@ def configured(settings: Settings) -> list[Configured]:
             found.append(Configured(provider, url, given.get_secret_value()))
         elif settings.transparent and name in TRANSPARENT:
             found.append(Configured(provider, url, None))
+    if settings.cloudflare_api_token:
+        url = workers_ai.base_url(settings.cloudflare_account_id, settings.cloudflare_base_url)
+        options = {name: getattr(settings, name) for name in ("default_image_model", "default_image_size", "max_image_count")}
+        token = settings.cloudflare_api_token.get_secret_value()
+        found.append(Configured(PROVIDERS[WORKERS], url, token, WORKERS_MODELS, options))
     return found
 
 
@@ -58,18 +69,19 @@ def channels_from(settings: Settings, pools: Pools, demo_port: int | None) -> tu
     limits = limits_of(settings, {})
     channels: list[Channel] = []
 
-    def add(name: str, found: Configured, names: Names = EVERY, wires: tuple[str, ...] | None = None) -> None:
+    def add(name: str, found: Configured, wires: tuple[str, ...] | None = None) -> None:
         pool = pools.get(Way(Channel.origin(found.base_url), limits))
         terms = Terms(
-            priority=-len(channels), weight=SHARES, wires=wires, listed=wires is None, on_disconnect=settings.on_disconnect
+            priority=-len(channels), weight=SHARES, wires=wires, options=found.options, listed=wires is None,
+            on_disconnect=settings.on_disconnect,
         )  # fmt: skip
-        channels.append(Channel(name, found.provider, found.base_url, pool, secret=found.secret, names=names, terms=terms))
+        channels.append(Channel(name, found.provider, found.base_url, pool, secret=found.secret, names=found.names, terms=terms))
 
     real = configured(settings)
     demo = Configured(PROVIDERS["demo"], f"http://127.0.0.1:{demo_port}/v1", "demo")
     spoken = {wire for found in real if found.secret is not None for wire in found.provider.wires}
     if demo_port is not None:
-        add("demo", demo, DEMO_MODELS if spoken else EVERY)
+        add("demo", demo._replace(names=DEMO_MODELS) if spoken else demo)
     for found in real:
         add(found.provider.name, found)
     unspoken = tuple(wire for wire in demo.provider.wires if wire not in spoken and not _is_bridged(wire, spoken))

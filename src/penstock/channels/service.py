@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, delete, or_, select
+from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
@@ -50,12 +50,20 @@ _PLAIN = (
 )  # fmt: skip
 
 
+class Told(NamedTuple):
+    """What a provider has said of its models: how many there are, when it was last asked, and why it did not answer then."""
+
+    models: int
+    at_ms: int
+    failure: str | None
+
+
 class Whole(NamedTuple):
-    """A channel with its credentials, oldest first, and what its provider offers."""
+    """A channel with its credentials, oldest first, and what its provider has said; None: it was not asked."""
 
     row: ChannelRow
     credentials: Sequence[CredentialRow]
-    discovery: DiscoveryRow | None = None
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +330,10 @@ async def _wholes(session: AsyncSession, rows: Sequence[ChannelRow]) -> list[Who
     found = select(CredentialRow).where(CredentialRow.channel_id.in_(ids)).order_by(CredentialRow.created_at_ms, CredentialRow.id)
     for credential in await session.scalars(found):
         credentials[credential.channel_id].append(credential)
-    told = select(DiscoveryRow).where(DiscoveryRow.channel_id.in_(ids)).options(undefer(DiscoveryRow.offers))
-    discoveries = {row.channel_id: row for row in await session.scalars(told)}
-    return [Whole(row, credentials[row.id], discoveries.get(row.id)) for row in rows]
+    count = func.json_array_length(DiscoveryRow.offers)  # there may be thousands
+    said = select(DiscoveryRow.channel_id, count, DiscoveryRow.at_ms, DiscoveryRow.failure).where(DiscoveryRow.channel_id.in_(ids))
+    told = {channel_id: Told(*rest) for channel_id, *rest in (await session.execute(said)).all()}
+    return [Whole(row, credentials[row.id], told.get(row.id)) for row in rows]
 
 
 async def _find(session: AsyncSession, ref: str, *, lock: bool = False) -> ChannelRow:

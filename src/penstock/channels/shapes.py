@@ -307,7 +307,7 @@ class Providers(BaseModel):
 
 def shown(whole: Whole, channels: Channels, door: ChannelDoor, *, whole_list: bool = False) -> ChannelShown:
     """A channel as it is shown; with all its models, or the first of them."""
-    row, discovery = whole.row, whole.discovery
+    row, told = whole.row, whole.told
     pairs = pairs_of(row)
     facts = {
         name: getattr(row, name)
@@ -325,9 +325,9 @@ def shown(whole: Whole, channels: Channels, door: ChannelDoor, *, whole_list: bo
         credentials=[shown_credential(each) for each in whole.credentials],
         breakers=[each for channel in door.channels if channel.terms.id == row.id for each in _breakers(channel)],
         problem=door.problems.get(row.id),
-        offered=None if discovery is None else len(discovery.offers) or None,
-        discovered_at=None if discovery is None else clock.iso(discovery.at_ms),
-        discovery_failure=None if discovery is None else discovery.failure,
+        offered=None if told is None else told.models or None,
+        discovered_at=None if told is None else clock.iso(told.at_ms),
+        discovery_failure=None if told is None else told.failure,
         created_at=clock.iso(row.created_at_ms),
         changed_at=clock.iso(row.changed_at_ms),
     )

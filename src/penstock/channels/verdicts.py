@@ -71,7 +71,8 @@ def of_answer(wire: str, answer: Fetched) -> Verdict:
     try:
         found: Any = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError):
-        return Verdict("not_json", f"It answers with status {status}, but not with JSON ({_printable(answer.content_type) or 'no content type'}).")
+        kind = _printable(answer.content_type) or "no content type"
+        return Verdict("not_json", f"It answers with status {status}, but not with JSON ({kind}).")
     if isinstance(found, dict) and (found.get("error") or found.get("errors") or found.get("success") is False):
         return Verdict("error_object", f"It answers with status {status} and an error: {said or 'without words'}")
     place = _FILLED.get(wire)

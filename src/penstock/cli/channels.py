@@ -267,7 +267,7 @@ def _facts(whole: Whole, channels: Channels) -> dict[str, Any]:
     from penstock.channels.sets import shown_proxy
     from penstock.kit.clock import iso
 
-    row, discovery = whole.row, whole.discovery
+    row, told = whole.row, whole.told
     names = (
         "id", "name", "provider", "base_url", "wires", "priority", "weight", "timeouts", "on_disconnect", "tags", "options", "cost_micro",
         "allow_private", "enabled", "discover",
@@ -278,8 +278,8 @@ def _facts(whole: Whole, channels: Channels) -> dict[str, Any]:
         "proxy": shown_proxy(channels.proxy_of(row)),
         "headers": channels.headers_of(row),
         "credentials": [{"id": each.id, "label": each.label, "hint": each.hint, "enabled": each.enabled} for each in whole.credentials],
-        "offered": None if discovery is None else len(discovery.offers),
-        "discovery_failure": None if discovery is None else discovery.failure,
+        "offered": None if told is None else told.models,
+        "discovery_failure": None if told is None else told.failure,
         "created_at": iso(row.created_at_ms),
     }
 

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
     from penstock.upstream.client.head import Head
 
-RETRIED = frozenset((401, 402, 403, 404, 408, 409, 429, 500, 502, 503, 504, 529))
-"""After these the next lane is asked: it may have another credential, another model list, or more time."""
+RETRIED = frozenset((401, 402, 404, 408, 409, 429, 500, 502, 503, 504, 529))
+"""After these the next lane is asked: it may have another credential, another model list, or more time.
+
+Not after 403: that may be about what the client has written, which the body says, and that is not there yet.
+"""
 
 
 class Failure(NamedTuple):

@@ -27,6 +27,8 @@ ROUTES_KEPT = 4096
 BYTES_PER_TOKEN = 4
 FREE_WIRES = frozenset(("count_tokens", "gemini_count", "moderations"))
 """Providers answer these for nothing."""
+RESPONSES_PATH = "/v1/responses"
+"""Codex gets this where it looks for a WebSocket, and goes on looking as long as the answer is not clear, whichever provider's it is."""
 SURE, LIKELY, PERHAPS = range(3)
 """A channel that names the model or whose provider has said that it has it; one whose provider has a price for it; any that takes all."""
 
@@ -56,14 +58,18 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
     """The route. Raises PenstockError: 403 for a model or a path the key may not use, 402 for a model without a price, 404 when no
     channel serves it, 503 when all that do are left alone for a while, or while books are shut.
     """
-    model = ask.model
+    model, wire = ask.model, exchange.wire.name
+    if model is None and wire == "images":
+        model = plane.settings.default_image_model or None
     if model is not None and not caller.allows(model):
         raise PenstockError("model_not_allowed", f"This key may not use the model {model!r}.", param="model")
     if not plane.books.available:
         raise PenstockError("books_unavailable", "Charges cannot be written at the moment; try again shortly.", retry_after_s=2)
-    wire = exchange.wire.name
     pays = caller.prepaid and wire not in FREE_WIRES
     if model is None:
+        if exchange.target.path == RESPONSES_PATH and exchange.target.method == b"GET":
+            exchange.notes = b"allow: POST\r\n"
+            raise PenstockError("method_not_allowed", f"{RESPONSES_PATH} is for POST. There is no list of responses.")
         if pays and not _is_model_list(exchange):
             raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
         return Route([_without_model(wire, exchange, plane)], None)

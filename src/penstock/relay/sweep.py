@@ -17,7 +17,7 @@ def sweep(plane: Plane) -> None:
     for connection in list(plane.connections):
         connection.sweep(tick)
         exchange = connection.active
-        if exchange is not None and type(exchange.receiver) is Events:
+        if exchange is not None and isinstance(exchange.receiver, Events):
             exchange.receiver.keep_alive(tick, every)
     for drain in list(plane.drains):
         drain.sweep(tick)

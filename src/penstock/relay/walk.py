@@ -128,7 +128,7 @@ def _usage(answer: Answer, outcome: str, ask: Ask, exchange: Exchange) -> tuple[
         if outcome != COMPLETE and not exchange.started and not exchange.gone:
             return NOTHING, True
         return answer.splice.usage()
-    if exchange.wire.name == "passthrough" or outcome == STOPPED:
+    if exchange.wire.name == "passthrough" or answer.lane.errand is not None or outcome == STOPPED:
         return NOTHING, True
     return exchange.wire.meter(ask).usage()
 

@@ -15,7 +15,7 @@ THOUGHTS = st.builds(Thought, st.text(), st.text(), st.text(), st.text(), st.sam
 @given(THOUGHTS)
 def test_all_but_the_text_comes_back(thought):
     word = seal(thought)
-    assert re.fullmatch(r"psk1\.[A-Za-z0-9_-]+", word)
+    assert re.fullmatch(r"~psk1\.[A-Za-z0-9_-]+", word)
     assert unseal(word) == Thought("", thought.signature, thought.redacted, thought.id, thought.wire)
 
 

@@ -51,7 +51,7 @@ def test_thoughts_that_are_not_a_chat_providers_are_not_given_back():
 
 
 def test_a_word_that_looks_sealed_and_is_not():
-    assert read([{"type": "reasoning.text", "text": "hm", "signature": "psk1.!!"}], "", unseals=True) == [Thought("hm")]
+    assert read([{"type": "reasoning.text", "text": "hm", "signature": "~psk1.!!"}], "", unseals=True) == [Thought("hm")]
 
 
 def test_words_alone_prove_nothing():

@@ -217,7 +217,7 @@ def test_events_may_be_written_in_any_way_that_sse_allows():
 
 
 def test_words_that_are_repeated_in_a_detail_are_heard_once():
-    detail = {"type": "reasoning.text", "text": "hm, yes", "signature": "psk1.x", "index": 0}
+    detail = {"type": "reasoning.text", "text": "hm, yes", "signature": "~psk1.x", "index": 0}
     heard = listened(
         chunk({"reasoning_content": "hm, "}), chunk({"reasoning_content": "yes"}), chunk({"reasoning_details": [detail]}), DONE
     )

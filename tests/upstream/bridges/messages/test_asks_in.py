@@ -258,7 +258,7 @@ WORDS = st.sampled_from(
         "tool",
         "ephemeral",
         "server_tool_use",
-        "psk1.e30",
+        "~psk1.e30",
     ]
 )
 ANY = st.recursive(

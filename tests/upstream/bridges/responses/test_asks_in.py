@@ -165,7 +165,7 @@ _ITEM = st.fixed_dictionaries(
         "content": st.lists(_PART, max_size=2) | JSON,
         "call_id": JSON | st.just("c"),
         "name": JSON | st.just("n"),
-        "encrypted_content": JSON | st.just("psk1.!"),
+        "encrypted_content": JSON | st.just("~psk1.!"),
     },
 )
 _TOOL = st.fixed_dictionaries(

@@ -93,4 +93,4 @@ def test_what_is_written_is_read_again(reply):
 def test_thoughts_come_back_sealed():
     body = write_reply(Reply("msg_1", "", [Thought("Hm", "sig", wire="messages"), Text("x")], "end", Usage()), about_of())
     item = json.loads(body)["output"][0]
-    assert item["encrypted_content"].startswith("psk1.") and json.loads(body)["model"] == "public-model"
+    assert item["encrypted_content"].startswith("~psk1.") and json.loads(body)["model"] == "public-model"

@@ -48,7 +48,7 @@ def test_usage_contains_what_was_cached():
 
 def test_only_what_is_proved_is_sealed():
     assert shape.sealed_of(Thought("Hm")) is None and shape.sealed_of(Thought(redacted="e", wire="responses")) == "e"
-    assert shape.sealed_of(Thought(signature="s", wire="messages")).startswith("psk1.")
+    assert shape.sealed_of(Thought(signature="s", wire="messages")).startswith("~psk1.")
 
 
 def test_tiers():

@@ -11,8 +11,8 @@ from penstock.upstream.bridges.sealed import MARK, seal, unseal
 WIRE = "gemini"
 ANY = "skip_thought_signature_validator"
 """What Google documents for calls that no Gemini has made: since Gemini 3 a call without any signature is refused."""
-_MARKED = "cHNrMS"
-"""How `MARK` begins in base64, as far as it does not depend on what follows."""
+_MARKED = b64encode(MARK.encode()).decode()
+"""How what is sealed begins in base64: the mark is six bytes long, so this does not depend on what follows."""
 _GENERATION = re.compile(r"gemini-(\d+)")
 
 
