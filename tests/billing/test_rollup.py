@@ -6,12 +6,12 @@ import asyncio
 import random
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, text
 
 from made_charges import NOON_MS, charge_at, random_charges, selected, summed, write
 from penstock.billing import rollup
 from penstock.billing.charge import columns
-from penstock.billing.models import ALL_KEYS, ChargeOf, ChargeRow, Rollup, UsageDay, UsageHour, UsageKey
+from penstock.billing.models import ALL_KEYS, ChargeOf, ChargeRow, UsageDay, UsageHour, UsageKey
 from penstock.billing.rollup import mark, roll_up, withdraw
 from penstock.billing.selection import ALWAYS, Selection
 from penstock.billing.sums import CEILING, MOST
@@ -186,24 +186,23 @@ async def test_the_last_charge_withdrawn_and_its_number_given_again(database):
     assert await Statistics(database).total(Selection()) == summed([second])
 
 
-async def test_what_is_withdrawn_while_it_is_being_summed_is_left_out(database, monkeypatch):
+async def test_what_is_withdrawn_while_it_is_being_summed_is_left_out(database):
     """On SQLite a batch is summed before it is added."""
     if database.path is None:
         return
     charges = [charge_at(NOON_MS, number) for number in range(4)]
     await write(database, charges)
     connection = await asyncio.to_thread(rollup._open, database.path)
-    gather = connection.execute
+    other = await asyncio.to_thread(rollup._open, database.path)
 
-    def execute(statement, *given):
-        done = gather(statement, *given)
-        if statement is rollup._GATHER:
-            connection.execute = gather
-            gather(update(Rollup).where(rollup._WITHDRAWALS).values(mark=Rollup.mark + 1))
-        return done
+    def begun(statement):
+        if statement.startswith("INSERT INTO charge_sums"):
+            connection.set_trace_callback(None)
+            other.execute("UPDATE rollup SET mark = mark + 1 WHERE name = 'withdrawals'")
 
-    connection.execute = execute
+    connection.set_trace_callback(begun)
     assert await asyncio.to_thread(rollup._take_at_once, connection, 10) == 0
     assert await asyncio.to_thread(rollup._take_at_once, connection, 10) == 4
-    await asyncio.to_thread(connection.close)
+    connection.close()
+    other.close()
     assert (await sums(database, UsageHour))[0] == 4

@@ -65,7 +65,7 @@ def test_a_key_from_its_making_to_its_end(run):
         (("key", "rotate", "me", "--grace", "1 month"), 2, "not a span"),
         (("key", "disable", "nobody"), 1, "There is no key 'nobody'."),
         (("key", "create"), 2, "NAME"),
-        (("key", "create", "me", "--wires", "chat,telepathy"), 1, "at least one wire of chat,"),
+        (("key", "create", "me", "--wires", "chat,telepathy"), 1, "at least one wire of azure_speech,"),
         (("key", "create", "me", "--networks", "10.0.0.0/33"), 1, "addresses or CIDR"),
         (("key", "create", "me", "--cap-day", "-1"), 2, "not an amount"),
         (("key", "create", "me", "--cap-day", "1e3"), 2, "not an amount"),
@@ -218,3 +218,15 @@ def test_commands_wait_for_a_writer(run, empty_database_url):
 
     run("migrate")
     asyncio.run(write())
+
+
+def test_fallbacks_are_given_and_taken_away(run):
+    def kept() -> object:
+        return json.loads(run("key", "list", "--json").stdout)[0]["fallbacks"]
+
+    assert run("key", "create", "me", "--fallback", "gpt-*=>claude-a, claude-b", "--fallback", "o3=>o1").exit_code == 0
+    assert kept() == {"gpt-*": ["claude-a", "claude-b"], "o3": ["o1"]}
+    assert run("key", "change", "me", "--fallback", "none").exit_code == 0
+    assert kept() is None
+    refused = run("key", "change", "me", "--fallback", "o3")
+    assert refused.exit_code == 2 and "MODEL=>OTHER" in refused.stderr

@@ -43,7 +43,7 @@ def test_every_module_is_found_under_its_own_name():
 
 @every_provider
 def test_its_wires_exist(provider):
-    answered = {*WIRES, *(target for _, target in ERRANDS)}
+    answered = {*WIRES, *(target for _, target in (*BRIDGES, *ERRANDS))}
     assert provider.wires and set(provider.wires) <= answered
     assert len(set(provider.wires)) == len(provider.wires)
 

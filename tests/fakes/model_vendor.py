@@ -13,7 +13,7 @@ import claude_words
 import google_words
 import responses_words
 from fake_answers import answer, chunk, head, stream_head
-from fake_provider import FakeProvider, Line, Received, Step, close, reset
+from fake_provider import FakeProvider, Line, Received, Step, close
 from says import Says
 
 SPEAK: dict[str, Any] = {"chat": chat_words, "responses": responses_words, "messages": claude_words, "gemini": google_words}
@@ -106,4 +106,3 @@ def _fault(fault: Fault, wire: str) -> bytes:
     return head(fault.status, f"content-length: {len(body)}", *fault.headers, kind=fault.kind) + body
 
 
-__all__ = ["Asked", "Fault", "ModelVendor", "reset"]

@@ -153,10 +153,10 @@ def events(says: Says, body: dict[str, Any]) -> list[bytes]:
 
 def wrong(body: dict[str, Any]) -> str:
     """What the API would not take."""
-    if unfit := misfit(_BODY, _NAMES, body):
-        return unfit
     if isinstance(body["input"], str):
-        return ""
+        return misfit(_BODY, _NAMES, body)
+    if unfit := misfit(_BODY, _NAMES, body | {"input": [_settled(item) for item in body["input"]]}):
+        return unfit
     calls: set[str] = set()
     answered: set[str] = set()
     for number, item in enumerate(body["input"]):
@@ -174,3 +174,11 @@ def wrong(body: dict[str, Any]) -> str:
                 return "Item of type 'reasoning' not found: items are not persisted when `store` is set to false."
     left = calls - answered
     return f"No tool output found for function call {left}." if left else ""
+
+
+def _settled(item: dict[str, Any]) -> dict[str, Any]:
+    """What the model has said may be given back without what the types demand: Codex does so."""
+    if item.get("role") != "assistant" or isinstance(item["content"], str):
+        return item
+    content = [part | ({"annotations": part.get("annotations", [])} if part["type"] == "output_text" else {}) for part in item["content"]]
+    return {"id": "msg_none", "status": "completed", **item, "content": content}

@@ -61,7 +61,7 @@ def misfit(kind: TypeAdapter[Any], names: frozenset[str], body: dict[str, Any]) 
     if unknown := sorted(set(body) - names):
         return f"Unknown parameter: {unknown[0]}"
     try:
-        _exhaust(kind.validate_python(body))
+        _exhaust(kind.validate_python({name: value for name, value in body.items() if name != "stream"}))
     except ValidationError as error:
         return str(error)[:2000]
     return ""

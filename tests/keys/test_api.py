@@ -78,6 +78,7 @@ async def test_create(member: httpx.AsyncClient, owner: str, plane: ControlPlane
         "models": ["gpt-4o*"],
         "wires": ["chat"],
         "networks": ["10.0.0.0/8"],
+        "fallbacks": None,
         "limits": limits | {"day_nano": 5, "window": "rolling"},
         "record": True,
         "created_at": key["created_at"],

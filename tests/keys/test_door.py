@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import event
 
 from penstock.accounts.models import OPERATOR, Account, Membership, Tier
@@ -287,3 +288,24 @@ async def test_keys_of_a_disabled_account_do_not_open(still_ring: KeyRing, keys:
     with pytest.raises(PenstockError) as refused:
         await still_ring.look_up(token.encode())
     assert refused.value.code == "account_disabled"
+
+
+async def test_a_key_that_the_settings_give(database: Database, queries: list[str]) -> None:
+    ring = KeyRing(database, given=SecretStr("a-word-of-ones-own"))
+    caller = ring.find(b"a-word-of-ones-own")
+    assert (caller.account_id, caller.key_id, caller.prepaid, caller.models) == (OPERATOR, None, False, None)
+    with pytest.raises(PenstockError):
+        ring.find(b"another-word")
+    assert queries == []
+
+
+def test_fallbacks_of_the_longest_glob_count_and_never_the_model_itself() -> None:
+    caller = Caller(key_id="key_1", name="me", fallbacks=(("gpt-4o*", ("gpt-4o", "claude")), ("*", ("any",))))
+    assert caller.falls_back_to("gpt-4o") == ("claude",)
+    assert caller.falls_back_to("o3") == ("any",)
+    assert Caller(key_id="key_1", name="me").falls_back_to("o3") == ()
+
+
+async def test_fallbacks_are_read_with_the_key(still_ring: KeyRing, keys: Keys) -> None:
+    _, token = await keys.create("me", fallbacks={"*": ["a"], "gpt-*": ["b"]})
+    assert (await still_ring.look_up(token.encode())).fallbacks == (("gpt-*", ("b",)), ("*", ("a",)))

@@ -22,6 +22,7 @@ async def test_facts(keys: Keys, clock: Any) -> None:
         "models": ["a"],
         "wires": None,
         "networks": None,
+        "fallbacks": None,
         "limits": {
             "total_nano": None,
             "day_nano": None,

@@ -74,3 +74,19 @@ async def test_a_sweeper_that_fails_does_not_stop_the_beat():
     await asyncio.wait_for(enough.wait(), 5)
     pulse.stop()
     assert all(isinstance(failure, ZeroDivisionError) for failure in failures)
+
+
+async def test_what_was_removed_is_not_called_and_may_remove_itself():
+    pulse, enough, calls = Pulse(0.001), asyncio.Event(), []
+
+    def once() -> None:
+        calls.append(pulse.tick)
+        pulse.remove(once)
+        pulse.remove(once)
+
+    pulse.add(once)
+    pulse.add(lambda: enough.set() if pulse.tick == 3 else None)
+    pulse.start()
+    await asyncio.wait_for(enough.wait(), 5)
+    pulse.stop()
+    assert calls == [1]

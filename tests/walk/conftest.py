@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -21,6 +21,9 @@ from penstock.upstream.demo.server import DemoServer
 from raw_client import Answer, RawClient, bearer, request
 from stage import Stage
 from wiretap import Wiretap
+
+if TYPE_CHECKING:
+    from bridge_stage import BridgeStage
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +191,26 @@ def http() -> Iterator[httpx.Client]:
     """A plain HTTP client."""
     with httpx.Client(timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def module_bridges(loop_thread: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeStage]:
+    """A gateway with channels of every protocol to a vendor of models; ask for `bridges`."""
+    from bridge_stage import BridgeStage, add_channels  # noqa: PLC0415  it brings all the SDKs
+    from model_vendor import ModelVendor  # noqa: PLC0415
+
+    talking = loop_thread.run(ModelVendor().start())
+    with LiveGateway(tmp_path_factory.mktemp("gateway"), own_keys=True, show_channel=True) as running, contextlib.ExitStack() as stack:
+        add_channels(running, talking.url)
+        yield BridgeStage(running, talking, stack)
+    loop_thread.run(talking.stop())
+
+
+@pytest.fixture
+def bridges(module_bridges: BridgeStage) -> Iterator[BridgeStage]:
+    """The gateway with channels of every protocol, and a vendor without memory of other tests."""
+    module_bridges.vendor.forget()
+    module_bridges.rows = len(module_bridges.gateway.charges())
+    yield module_bridges
+    module_bridges.gateway.check_quiet()
+    assert not module_bridges.vendor.plans, "something was not said"

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
-    URL,
     BigInteger,
     Column,
-    Connection,
     Insert,
     MetaData,
-    NullPool,
     Table,
     Text,
     bindparam,
     case,
-    create_engine,
     delete,
-    exc,
     func,
     insert,
     literal_column,
@@ -33,6 +30,8 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.expression import ClauseElement
 
 from penstock.billing.models import ChargeOf, ChargeRow, Rollup
 from penstock.billing.selection import came_ms, first_id, on_postgresql
@@ -73,6 +72,16 @@ _HOUR = case(
 )
 """Most of a batch came in one hour: its ids need not be decoded."""
 _GATHER = insert(_SUMS).from_select(_SUMS.c.keys(), by_hour(_BATCH, _HOUR))
+_EMPTY = delete(_SUMS)
+_MARKED, _WITHDRAWN = (select(Rollup.mark).where(row).scalar_subquery() for row in (_MARK, _WITHDRAWALS))
+_AHEAD = select(ChargeRow.number, ChargeRow.id).where(ChargeRow.number > _MARKED).order_by(ChargeRow.number)
+_THOSE = _AHEAD.limit(bindparam("rows")).subquery()
+_NEXT_AT_ONCE = select(_MARKED, _WITHDRAWN, func.max(_THOSE.c.number), func.count(_THOSE.c.number), func.max(_THOSE.c.id))
+_MOVE = (
+    update(Rollup)
+    .where(_MARK, Rollup.mark == bindparam("after"), bindparam("withdrawals") == _WITHDRAWN)
+    .values(mark=bindparam("last"))
+)  # fmt: skip
 
 
 async def roll_up(database: Database, *, batch_rows: int = BATCH_ROWS) -> int:
@@ -159,50 +168,59 @@ def _postgresql_additions() -> tuple[Insert, ...]:
 
 
 async def _on_sqlite(path: Path, batch_rows: int) -> int:
-    connection: Connection | None = None
+    connection: sqlite3.Connection | None = None
     rolled = 0
     try:
         connection = await asyncio.to_thread(_open, path)
         while count := await asyncio.to_thread(_take_at_once, connection, batch_rows):
             rolled += count
             await asyncio.sleep(REST_S)
-    except exc.OperationalError as failure:
-        raise DatabaseAway(str(failure.orig)) from failure
+    except sqlite3.OperationalError as failure:
+        raise DatabaseAway(str(failure)) from failure
     finally:
         if connection is not None:
             await asyncio.to_thread(connection.close)
     return rolled
 
 
-def _take_at_once(connection: Connection, batch_rows: int) -> int:
+def _take_at_once(connection: sqlite3.Connection, batch_rows: int) -> int:
     """The next charges: summed beside the writers, then added by one statement, to which everything else is a trigger.
 
     Each statement is a transaction. One of several would hold the writers' lock while this thread waits for the interpreter,
-    which a busy event loop gives it late.
+    which a busy event loop gives it late. For the same reason they are few, and go to the driver as texts.
     """
-    withdrawals = connection.scalar(select(Rollup.mark).where(_WITHDRAWALS))
-    after = connection.scalar(select(Rollup.mark).where(_MARK))
-    last, count, last_id = connection.execute(_NEXT, {"after": after, "until": 2**62, "rows": batch_rows}).one()
+    [(after, withdrawals, last, count, last_id)] = _execute(connection, _NEXT_AT_ONCE, rows=batch_rows).fetchall()
     if not count:
         return 0
     hour_ms = came_ms(last_id) // HOUR_MS * HOUR_MS
-    hour = {"hour_ms": hour_ms, "first_id": first_id(hour_ms), "end_id": first_id(hour_ms + HOUR_MS)}
-    connection.execute(delete(_SUMS))
-    connection.execute(_GATHER, {"after": after, "last": last, **hour})
-    unchanged = select(Rollup.mark).where(_WITHDRAWALS).scalar_subquery() == withdrawals
-    moved = connection.execute(update(Rollup).where(_MARK, Rollup.mark == after, unchanged).values(mark=last))
+    _execute(connection, _EMPTY)
+    _execute(
+        connection, _GATHER, after=after, last=last, hour_ms=hour_ms, first_id=first_id(hour_ms), end_id=first_id(hour_ms + HOUR_MS)
+    )  # fmt: skip
+    moved = _execute(connection, _MOVE, after=after, last=last, withdrawals=withdrawals)
     return int(count) if moved.rowcount else 0  # another process has taken them, or taken some of them back
 
 
-def _open(path: Path) -> Connection:
-    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
-    arguments = {"timeout": BUSY_S, "check_same_thread": False}
-    connection = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool, connect_args=arguments).connect()
+def _execute(connection: sqlite3.Connection, statement: ClauseElement, **given: object) -> sqlite3.Cursor:
+    text, values = _compiled(statement)
+    return connection.execute(text, values | given)
+
+
+@cache
+def _compiled(statement: ClauseElement) -> tuple[str, dict[str, Any]]:
+    """The text of a statement and the values that are part of it."""
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+    return str(compiled), dict(compiled.params)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
     # The writer of charges writes the log back at moments that suit it; this limit is for when there are none.
     for pragma in ("synchronous=NORMAL", f"wal_autocheckpoint={_CHECKPOINT_PAGES}", "temp_store=MEMORY", "cache_size=-16000"):
-        connection.exec_driver_sql(f"PRAGMA {pragma}")
-    _SUMS.create(connection, checkfirst=False)
-    connection.exec_driver_sql(_trigger())
+        connection.execute(f"PRAGMA {pragma}").close()
+    connection.execute(str(CreateTable(_SUMS).compile(dialect=sqlite.dialect())))
+    connection.execute(_trigger())
     return connection
 
 

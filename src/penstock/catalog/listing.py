@@ -36,8 +36,9 @@ class Listing(NamedTuple):
 class Sold(Protocol):
     """What there is to be had: see `channels.roster`."""
 
-    models: Mapping[str, object]
-    """By public name."""
+    @property
+    def models(self) -> Mapping[str, object]:
+        """By public name."""
 
     def sellers(self, model: str) -> Sequence[tuple[str, str]]:
         """Whose it is: providers, and their names of the model, who is asked first before the others."""

@@ -70,7 +70,7 @@ def of_answer(wire: str, answer: Fetched) -> Verdict:
         return Verdict("web_page", "It answers with a web page: the base URL is that of a site, or a sign-in stands before the API.")
     try:
         found: Any = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         kind = _printable(answer.content_type) or "no content type"
         return Verdict("not_json", f"It answers with status {status}, but not with JSON ({kind}).")
     if isinstance(found, dict) and (found.get("error") or found.get("errors") or found.get("success") is False):
@@ -106,7 +106,7 @@ def _said(body: bytes) -> str:
     """The provider's own words, short and without what may be a credential."""
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         found = None
     for _ in range(4):
         if isinstance(found, list) and found:

@@ -10,7 +10,7 @@ from penstock.kit import globs
 from penstock.kit.errors import PenstockError
 from penstock.kit.limits import change_limits, read_limits, write_limits
 from penstock.kit.networks import parse_network
-from penstock.upstream.wires import WIRES
+from penstock.upstream.wires import ASKED
 
 Kind = Literal["key", "team", "management"]
 NAME_LIMIT = 200
@@ -85,9 +85,8 @@ def _models(models: Sequence[str]) -> list[str]:
 
 
 def _wires(wires: Sequence[str]) -> list[str]:
-    unknown = sorted(set(wires) - WIRES.keys())
-    if not wires or unknown:
-        raise refusal(f"Name at least one wire of {', '.join(sorted(WIRES))}, or leave them out for all.", "wires")
+    if not wires or not set(wires) <= set(ASKED):
+        raise refusal(f"Name at least one wire of {', '.join(ASKED)}, or leave them out for all.", "wires")
     return list(dict.fromkeys(wires))
 
 

@@ -179,6 +179,8 @@ class Edge(Turns, HttpToolsProtocol):
         if target.refused:
             self._give_up("invalid_request", "The URL has characters or dot segments that are not allowed.")
         if target.wire is None:
+            if target.respelled:
+                self.url = target.path.encode("ascii") + (b"?" + target.query if target.query else b"")
             self._to_asgi()
         else:
             self._to_relay(target)

@@ -129,5 +129,5 @@ def _fields(exchange: Exchange) -> dict[str, Any]:
         return {}
     try:
         return _OBJECT.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise PenstockError("invalid_json", "The body must be a JSON object.") from None

@@ -134,7 +134,7 @@ def _path(exchange: Exchange) -> str:
     """What a body without a path is probably for; a body that cannot be read is refused by whoever reads it next."""
     try:
         fields = _FIELDS.decode(exchange.body or b"")
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         fields = {}
     if "max_tokens_to_sample" in fields:
         return "/v1/complete"

@@ -26,6 +26,7 @@ _BETAS = _VERSIONS - {"v1"}
 _READS = frozenset((b"GET", b"HEAD"))
 _PLATFORM = ["api", "v1"]
 """The platform's own paths: some are wires, the others the control plane's."""
+_BILLING = ["dashboard", "billing"]
 _SAFE = "/:@!$&'()*+,;=~"
 _ABSOLUTE = re.compile(rb"^https?://[^/?#]*", re.IGNORECASE)
 _BAD = re.compile(rb"[^\x21-\x7e]|\\")
@@ -36,13 +37,17 @@ CACHED = 2048
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a request goes. `wire` None: not the relay's but the control plane's; `refused`: not a path at all."""
+    """Where a request goes. `wire` None: not the relay's but the control plane's; `refused`: not a path at all.
+
+    `respelled`: the control plane, which takes each path as it is written, is to be given `path` and not what the client sent.
+    """
 
     method: bytes
     path: str
     query: bytes
     wire: Wire | None
     refused: bool = False
+    respelled: bool = False
 
 
 _targets: dict[tuple[bytes, bytes], Target] = {}
@@ -69,7 +74,9 @@ def _read(method: bytes, url: bytes) -> Target:
     path = "/" + "/".join(names)
     if names[:2] == _PLATFORM:
         return Target(method, path, query, platform_wire(method.decode("ascii"), path))
-    if not names or not _VERSION.fullmatch(names[0]) or names[1:2] == ["dashboard"]:  # the old billing URLs: compat/dashboard.py
+    if names[:2] == _BILLING or names[1:3] == _BILLING:  # the old billing URLs: compat/dashboard.py
+        return Target(method, path, query, None, respelled=True)
+    if not names or not _VERSION.fullmatch(names[0]) or names[1:2] == _BILLING[:1]:
         return Target(method, path, query, None)
     wire = _wire(method, path)
     if decoded is not raw and (wire is _OTHER or wire.addressed):

@@ -28,8 +28,9 @@ class Spot:
 class StreamCrossing(Protocol):
     """One streamed answer on its way."""
 
-    ended: bool
-    """What was given last ends the client's stream: it is to be held back until the charge is durable."""
+    @property
+    def ended(self) -> bool:
+        """What was given last ends the client's stream: it is to be held back until the charge is durable."""
 
     def event(self, event: bytes) -> bytes:
         """One whole SSE event of the provider's, in the client's words: none, one or several events."""

@@ -40,7 +40,7 @@ class Single:
             return self._refused(refusal(status, body))
         try:
             msgspec.json.decode(body, type=msgspec.Raw)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return self._refused(unreadable("it is not JSON"))
         return status, JSON, body
 

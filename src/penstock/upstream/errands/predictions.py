@@ -120,7 +120,7 @@ def _read(answer: Fetched) -> Prediction:
         raise refusal(answer.status, answer.body, answer.headers)
     try:
         prediction = _PREDICTION.decode(answer.body)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise unreadable("it is no prediction") from None
     if not _ID.fullmatch(prediction.id):
         raise unreadable("the prediction has no id")

@@ -90,7 +90,7 @@ def _result(fetched: Fetched) -> Any:
         raise ValueError(_said(read_failure(fetched.status, fetched.body)))
     try:
         answer = msgspec.json.decode(fetched.body)
-    except (msgspec.MsgspecError, RecursionError) as wrong:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as wrong:
         raise ValueError(f"Workers AI has answered with something else than JSON: {wrong}") from None
     failure = failure_in(answer)
     if failure is not None:

@@ -17,6 +17,9 @@ _FOUND: list[Wire] = [module.WIRE for module in _MODULES if hasattr(module, "WIR
 WIRES: dict[str, Wire] = {wire.name: wire for wire in _FOUND}
 """Every wire by its name."""
 
+ASKED = tuple(name for name, wire in sorted(WIRES.items()) if wire.paths or wire.addressed or name in {"passthrough", "realtime"})
+"""Those that clients ask on; the others are only spoken by providers."""
+
 _EVERYWHERE: list[Wire] = [*_FOUND, *(wire for module in _MODULES for wire in getattr(module, "MORE", ()))]
 _BY_PATH = {path: wire for wire in _EVERYWHERE for path in wire.paths}
 _PLATFORM = {

@@ -140,7 +140,7 @@ def arguments_of(arguments: str) -> Any:
     """The arguments of a call as Google has them: an object, empty where the text is none."""
     try:
         found = msgspec.json.decode(clean(arguments), type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return {}
     return msgspec.Raw(clean(arguments)) if found else {}
 

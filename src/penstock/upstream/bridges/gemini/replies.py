@@ -89,7 +89,7 @@ def usage_in(figures: msgspec.Raw) -> Usage:
     """The usage of an answer; nothing but a call where it is not stated, or makes no sense."""
     try:
         return gemini_usage.normalised(_FIGURES(figures)) if figures else Usage()
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return Usage()
 
 

@@ -22,8 +22,10 @@ _ENCODE = msgspec.json.Encoder().encode
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _START = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
-_UNKNOWN = Usage(input_tokens=1, output_tokens=1)
+_UNKNOWN = Usage(input_tokens=1)
 """What a message begins with whose input is not known yet: not nothing, and not more than it will be."""
+_BEGUN = {"output_tokens": 1}
+"""Where no output is known of yet: a message that has begun has some."""
 
 _OPENING, _CLOSING = (msgspec.json.encode(text) for text in ('{"input":"', '"}'))
 """What stands around the text of a custom tool."""
@@ -104,7 +106,7 @@ class MessagesTeller:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": whole(usage if usage is not None else _UNKNOWN),
+            "usage": whole(usage) if usage is not None and usage.output_tokens else whole(usage or _UNKNOWN) | _BEGUN,
         }
         self._out.append(event("message_start", {"type": "message_start", "message": message}))
 
