@@ -109,6 +109,8 @@ def wrong(body: dict[str, Any]) -> str:
             return "`temperature` may only be set to 1 when thinking is enabled."
         if body.get("tool_choice", {}).get("type") in ("any", "tool"):
             return "Thinking may not be enabled when tool_choice forces tool use."
+    if not _closed(body.get("output_config", {}).get("format", {}).get("schema")):
+        return "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false"
     return _turns(body["messages"], thinks=thinking.get("type") == "enabled")
 
 
@@ -129,3 +131,11 @@ def _turns(messages: list[dict[str, Any]], *, thinks: bool) -> str:
         if thinks and before and number == len(messages) - 2 and blocks[0]["type"] not in ("thinking", "redacted_thinking"):
             return f"messages.{number}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{blocks[0]['type']}`."
     return f"`tool_use` ids were found without `tool_result`: {before}" if before else ""
+
+
+def _closed(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    return (schema.get("type") != "object" or schema.get("additionalProperties") is False) and all(map(_closed, schema.values()))
