@@ -4,6 +4,7 @@
 #   make install      what it needs, into .venv: then .venv/bin/penstock is the program
 #   make test         every test, on every core
 #   make chaos        kills, outages and misbehaving providers for STORM_S seconds each, 120 unless told
+#   make test-clients real programs (Claude Code, Codex), installed from npm into .clients, against a gateway on loopback
 #   make check        format, lint, types, import contracts
 #   make docs         links, code blocks and reference tables of the documentation
 #   make bench        the figures, beside nginx (needs nginx and wrk); QUICK=1 for a shorter run
@@ -15,6 +16,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .clients
 UV_VERSION := 0.13.9
 UV = $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -23,7 +25,7 @@ COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --g
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 .DELETE_ON_ERROR:
-.PHONY: run install test chaos check docs bench bench-peers format lock
+.PHONY: run install test test-clients chaos check docs bench bench-peers format lock
 
 run: $(VENV)/.run
 	@$(BIN)/penstock serve --demo
@@ -33,6 +35,9 @@ install: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n auto
+
+test-clients: $(VENV)/.dev $(CLIENTS)/.installed
+	$(BIN)/pytest -p no:randomly tests/clients
 
 chaos: $(VENV)/.dev
 	STORM_S=$(or $(STORM_S),120) $(BIN)/pytest -s -p no:randomly tests/chaos
@@ -79,4 +84,13 @@ $(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "Installing what tests and checks need" >&2
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(CLIENTS)/.installed: tests/clients/package.json
+	@command -v npm >/dev/null || { echo "The clients are installed with npm; on Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	@echo "Installing clients into $(CLIENTS)" >&2
+	@mkdir -p $(CLIENTS)
+	@cp tests/clients/package.json $(CLIENTS)/package.json
+	@npm install --prefix $(CLIENTS) --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error
+	@node $(CLIENTS)/node_modules/@anthropic-ai/claude-code/install.cjs
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from penstock.accounts.identity import CLI
 from penstock.channels.breakers import SharedBreakers, whose_of
 from penstock.channels.models import BreakerRow
+from penstock.channels.service import Channels
 from penstock.infra.database import Database
 from penstock.infra.revisions import Feed
+from penstock.infra.secrets import Secrets
 from penstock.upstream.breaker import Breakers, Fault, State
 from penstock.upstream.channel import Terms
 
@@ -134,13 +138,9 @@ async def test_the_operator_closes_them_everywhere(two, database):
         here.fail(number=number)
         here.fail(GONE, number)
     await soon(lambda: there.blocks(0) and there.blocks(1))
-    await there.shared.reset("chn_1", "crd_1", "m")
-    await until_rows(database, ("chn_1", "crd_1", ""), ("chn_1", "crd_2", ""), ("chn_1", "crd_2", "m"))
-    await there.shared.reset("chn_1", "crd_1")
-    await soon(lambda: not here.blocks(0))
-    assert here.blocks(1)
-    await there.shared.reset("chn_1")
-    await soon(lambda: not here.blocks(1))
+    await until_rows(database, *(("chn_1", credential, model) for credential in ("crd_1", "crd_2") for model in ("", "m")))
+    await Channels(database, Secrets(os.urandom(32))).reset(CLI, "chn_1", {"chn_1"})
+    await soon(lambda: not any(side.blocks(number) for side in two for number in (0, 1)))
     await until_rows(database)
 
 

@@ -20,6 +20,10 @@ from penstock.upstream.errands.errand import Fetched
         (UpstreamError("refused", "no connection to x: Name or service not known"), "dns"),
         (UpstreamError("timeout", "no connection to x within 10 s"), "timeout"),
         (UpstreamError("invalid", "the answer is not HTTP/1.1"), "broken"),
+        (UpstreamError("refused", "no connection to private.example.com: Connection refused"), "refused"),
+        (UpstreamError("refused", "no connection to tls.resolve.example.com: Connection refused"), "refused"),
+        (UpstreamError("refused", "the proxy 10.0.0.1:3128 wants other credentials (407)"), "proxy"),
+        (UpstreamError("refused", "no connection to the proxy 10.0.0.1:3128: Connection refused"), "proxy"),
         (PenstockError("private_address", "x is in a private network."), "private_address"),
     ],
 )
@@ -39,3 +43,8 @@ def test_a_key_that_the_provider_repeats_is_not_shown(key):
         "chat", Fetched(401, "application/json", b'{"error": {"message": "Incorrect API key: %b, see the page"}}' % key.encode())
     )
     assert key not in verdict.text and "see the page" in verdict.text
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+def test_a_success_with_nothing_in_it(body):
+    assert of_answer("chat", Fetched(200, "application/json", body)).code == "empty"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from typer.testing import CliRunner
 from fake_answers import answer, chat_answer
 from fake_provider import FakeProvider
 from loop_thread import LoopThread
+from penstock.channels.models import BreakerRow
 from penstock.cli import cli
+from penstock.infra.database import Database
 
 SECRET = "sk-placeholder-0123456789-wxyz"
 
@@ -119,3 +123,35 @@ def test_a_secret_key_that_others_may_read(run, main, tmp_path: Path):
     (tmp_path / "data" / "secret.key").chmod(0o644)
     done = run("channel", "list")
     assert done.exit_code == 1 and "chmod 600" in done.stderr
+
+
+def test_a_credential_is_given_later_and_replaced(run, feed):
+    done = feed("", "channel", "add", "later", "--provider", "openai", "--no-secret")
+    assert "penstock channel secret later" in done.stderr
+    assert run("channel", "list").stdout.splitlines()[1].endswith("no credential")
+    first = feed("sk-one\n", "channel", "secret", "later", "--label", "a").stdout
+    assert feed(f"{SECRET}\n", "channel", "secret", "later", "--label", "a").stdout == first
+    assert feed("sk-two\n", "channel", "secret", "later").stdout != first
+    shown = json.loads(run("channel", "show", "later").stdout)["credentials"]
+    assert [(each["label"], each["hint"]) for each in shown] == [("a", "wxyz"), ("", "")]
+    assert feed("", "channel", "secret", "later").exit_code == 1
+    assert feed("sk-x", "channel", "secret", "nobody").exit_code == 1
+
+
+def test_what_has_failed_is_shown_and_reset(run, main, empty_database_url):
+    async def open_breaker() -> None:
+        database = Database(empty_database_url)
+        at_ms = time.time_ns() // 1_000_000
+        async with database.session() as session:
+            names = ("channel_id", "credential_id", "model", "state", "until_ms", "failures", "reason", "at_ms")
+            values = (main, "crd_x", "vendor-fast", "open", at_ms + 60_000, 1, "404 Not Found", at_ms)
+            session.add(BreakerRow(**dict(zip(names, values, strict=True))))
+        await database.close()
+
+    asyncio.run(open_breaker())
+    assert run("channel", "list").stdout.splitlines()[1].endswith("vendor-fast: 404 Not Found")
+    (breaker,) = json.loads(run("channel", "show", "main").stdout)["breakers"]
+    assert (breaker["model"], breaker["reason"]) == ("vendor-fast", "404 Not Found")
+    assert run("channel", "reset", "main").exit_code == 0
+    assert json.loads(run("channel", "show", "main").stdout)["breakers"] == []
+    assert run("channel", "reset", "nobody").exit_code == 1

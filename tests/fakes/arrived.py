@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
+
+from google.genai import types
 
 from model_vendor import Asked
 
@@ -60,8 +63,10 @@ def shown(asked: Asked) -> list[str]:
 
 def _url(wire: str, part: dict[str, Any]) -> str:
     if wire == "gemini":
-        inline = part.get("inlineData")
-        return f"data:{inline['mimeType']};base64,{inline['data']}" if inline else part.get("fileData", {}).get("fileUri", "")
+        read = types.Part.model_validate(part)  # Google takes either spelling of a name
+        if read.inline_data is not None:
+            return f"data:{read.inline_data.mime_type};base64,{b64encode(read.inline_data.data or b'').decode()}"
+        return (read.file_data.file_uri or "") if read.file_data else ""
     if wire == "messages":
         source = part.get("source", {})
         return f"data:{source['media_type']};base64,{source['data']}" if source.get("type") == "base64" else source.get("url", "")

@@ -107,7 +107,8 @@ def failure(status: int, message: str) -> dict[str, Any]:
 def wrong(body: dict[str, Any]) -> str:
     """What the API would not take."""
     others = {"reasoning_details", "reasoning_content", "extra_content"}  # of those that copy it
-    if unfit := misfit(_BODY, _NAMES, body):
+    names = _NAMES | {"include_reasoning", "reasoning"} if "/" in body["model"] else _NAMES
+    if unfit := misfit(_BODY, names, body):
         return unfit
     open_calls: list[str] = []
     for message in body["messages"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock.kit.sse import end_of_events, split
 from penstock.upstream.bridges import BRIDGES, SIDES
 from penstock.upstream.bridges.between import Talk, retell
@@ -24,7 +26,10 @@ MODELS = {
 
 def natively(wire: str, asked: Asked) -> bytes:
     """The request as a client of `wire` writes it. Raises PenstockError for what its wire cannot say."""
-    return SIDES[wire].write_ask(asked, NATIVE.get(wire, "model-x"), Dropped())
+    body = SIDES[wire].write_ask(asked, NATIVE.get(wire, "model-x"), Dropped())
+    if asked.shows_usage or b"stream_options" not in body:
+        return body
+    return json.dumps({name: value for name, value in json.loads(body).items() if name != "stream_options"}).encode()
 
 
 def spot(wire: str, model: str, *, stream: bool = False) -> Spot:

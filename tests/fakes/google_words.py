@@ -23,7 +23,8 @@ def _usage(says: Says) -> dict[str, Any]:
 
 
 def _parts(says: Says, body: dict[str, Any]) -> list[dict[str, Any]]:
-    shows = body.get("generationConfig", {}).get("thinkingConfig", {}).get("includeThoughts")
+    thinking = types.GenerationConfig.model_validate(body.get("generationConfig", {})).thinking_config  # either spelling of a name
+    shows = thinking is not None and thinking.include_thoughts
     parts: list[dict[str, Any]] = [{"text": says.thought, "thought": True}] if says.thought and shows else []
     if says.text:
         parts.append({"text": says.text})

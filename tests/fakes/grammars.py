@@ -9,13 +9,13 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from anthropic.types import Message, RawMessageStreamEvent
 from google.genai.types import GenerateContentResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 ANTHROPIC_STOPS = {"end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"}
 ANTHROPIC_ERRORS = {
@@ -23,8 +23,18 @@ ANTHROPIC_ERRORS = {
     "rate_limit_error", "api_error", "timeout_error", "overloaded_error",
 }  # fmt: skip
 CHAT_FINISHES = {"stop", "length", "tool_calls", "content_filter", "function_call"}
-_MESSAGES_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
-_RESPONSES_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+RESPONSES_CODES = {"server_is_overloaded", "slow_down", "context_length_exceeded", "insufficient_quota", "usage_not_included"}
+"""Codes of failed responses that clients know and the SDK's type does not."""
+
+
+def _by_type(union: Any) -> dict[str, type[BaseModel]]:
+    """The classes of a union of events, by the `type` that they are for: a union tries them all."""
+    classes = get_args(get_args(union)[0])
+    return {name: one for one in classes for name in get_args(one.model_fields["type"].annotation)}
+
+
+_MESSAGES_EVENTS = _by_type(RawMessageStreamEvent)
+_RESPONSES_EVENTS = _by_type(ResponseStreamEvent)
 
 
 @dataclass
@@ -219,7 +229,7 @@ class _Blocks:
         self.signed = False
 
     def take(self, event: dict[str, Any]) -> None:
-        _MESSAGES_EVENT.validate_json(json.dumps(event), strict=True)
+        _MESSAGES_EVENTS[event["type"]].model_validate_json(json.dumps(event), strict=True)
         match event["type"]:
             case "message_start":
                 message = event["message"]
@@ -311,7 +321,10 @@ def responses_stream(stream: bytes, *, shows_usage: bool = True) -> Golden:
     assert [event["type"] for event in said[:2]] == ["response.created", "response.in_progress"]
     items = _Items()
     for event in said:
-        _RESPONSES_EVENT.validate_json(json.dumps(event), strict=True)
+        error = event.get("response", {}).get("error") or {}
+        if error.get("code") in RESPONSES_CODES:
+            event = {**event, "response": {**event["response"], "error": {**error, "code": "server_error"}}}
+        _RESPONSES_EVENTS[event["type"]].model_validate_json(json.dumps(event), strict=True)
     for event in said[2:-1]:
         items.take(event)
     first, last = said[0]["response"], said[-1]["response"]

@@ -110,6 +110,14 @@ def test_the_rest_is_the_control_planes(url):
     assert (found.wire, found.refused) == (None, False)
 
 
+@pytest.mark.parametrize("url", ["/v1/dashboard/billing/usage/", "//v1/dashboard/billing/usage", "/v1/v1/dashboard//billing/usage?a=b"])
+def test_the_old_billing_urls_are_one_however_they_are_written(url):
+    found = target(url, "GET")
+    assert (found.wire, found.respelled, found.path) == (None, True, "/v1/dashboard/billing/usage")
+    assert target(url.replace("/v1", ""), "GET").path == "/dashboard/billing/usage"
+    assert target("/healthz/", "GET").respelled is False
+
+
 @pytest.mark.parametrize(
     ("method", "url", "path", "wire"),
     [

@@ -40,6 +40,32 @@ def test_a_model_goes_to_whose_it_is_even_over_a_bridge(routed):
     assert names(route) == ["anthropic"] and route.lanes[0].bridge.target == "messages"
 
 
+def test_a_request_in_another_wires_words_is_put_right_on_the_way(rig):
+    rig.trust()
+    for model, target in (("gpt-4o", "chat"), ("claude-sonnet-4-5", "messages")):
+        route = choose(rig.caller, Ask(model=model, respelled=True), rig.exchange(), rig.plane)
+        assert (route.lanes[0].bridge.source, route.lanes[0].bridge.target) == ("chat", target)
+    assert choose(rig.caller, Ask(model="gpt-4o"), rig.exchange(), rig.plane).lanes[0].bridge is None
+
+
+def test_who_brings_the_credential_knows_the_words(make_rig):
+    rig = make_rig(openai_api_key=None, anthropic_api_key=None)
+    rig.trust()
+    assert choose(rig.caller, Ask(model="gpt-4o", respelled=True), rig.exchange(), rig.plane).lanes[0].bridge is None
+
+
+@pytest.mark.parametrize(("line", "refused"), [(b"GET /v1/responses", True), (b"GET /v1/responses/resp_1", False)])
+def test_there_is_no_list_of_responses(rig, line, refused):
+    rig.trust()
+    exchange = rig.exchange(line)
+    if refused:
+        with pytest.raises(PenstockError) as caught:
+            choose(rig.caller, Ask(), exchange, rig.plane)
+        assert (caught.value.status, exchange.notes) == (405, b"allow: POST\r\n")
+    else:
+        assert names(choose(rig.caller, Ask(), exchange, rig.plane)) == ["openai"]
+
+
 def test_a_model_that_nobody_knows_goes_to_whoever_speaks_the_wire(routed):
     assert names(routed("new", b"POST /v1/messages")) == ["anthropic"]
     assert names(routed("new")) == ["openai"]

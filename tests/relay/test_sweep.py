@@ -45,6 +45,18 @@ def test_silent_streams_are_commented_and_nothing_else_is(rig):
     assert plain.hears() == b"" and waiting.connection.waiting
 
 
+def test_a_silent_stream_over_a_bridge_is_kept_alive_in_the_clients_words(rig):
+    client, vendor = rig.client(), rig.vendor()
+    client.says(
+        ask(line=b"POST /v1/messages", body=b'{"model":"gpt-4o","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hi"}]}')
+    )
+    assert b"/chat/completions" in vendor.hears()
+    vendor.says(STREAM + EVENT)
+    client.hears()
+    passes(rig, rig.plane.limits.comment_every)
+    assert b"event: ping" in client.hears()
+
+
 def test_an_interruption_reaches_whatever_runs_and_nothing_else(rig):
     idle, busy, uploading = rig.client(), rig.client(), rig.client()
     rig.vendor(), rig.vendor()

@@ -145,7 +145,7 @@ def until_hung_up(vendor: FakeProvider, vendor_gateways: list[LiveGateway], loop
     """Waits until the vendor has no connections but those that gateways keep for the next request."""
 
     def idle() -> int:
-        return sum(channel.pool.idle for gateway in vendor_gateways for channel in gateway.plane.channels)
+        return sum(pool.idle for gateway in vendor_gateways for pool in {channel.pool for channel in gateway.plane.channels})
 
     def wait() -> None:
         for gateway in vendor_gateways:

@@ -86,10 +86,6 @@ def complete(client: Anthropic) -> Any:
     return client.post("/v1/complete", cast_to=object, body=body)
 
 
-def models(client: Anthropic) -> Any:
-    return shown(list(client.models.list(limit=1000))), shown(client.models.retrieve("claude-demo"))
-
-
 def files(client: Anthropic) -> Any:
     content = b"A line of text.\n" * 20_000
     made = client.files.upload(file=("a.txt", content, "text/plain"))
@@ -126,7 +122,7 @@ def anything(client: Anthropic) -> Any:
 
 OPERATIONS: list[Callable[[Anthropic], Any]] = [
     message, message_with_more, message_stream, message_stream_helper, message_stream_events, thinking, tool, parsed, count_tokens,
-    complete, models, files, raw, streamed_raw, anything,
+    complete, files, raw, streamed_raw, anything,
 ]  # fmt: skip
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 
@@ -288,7 +284,7 @@ def test_our_own_errors(make_gateway, gateway: LiveGateway, through: Anthropic):
     stranger = through.with_options(api_key="sk-ant-unknown")
     assert failure(anthropic.AuthenticationError, lambda: message(stranger)) == "authentication_error"
     assert failure(anthropic.AuthenticationError, lambda: message_stream(stranger)) == "authentication_error"
-    assert failure(anthropic.AuthenticationError, lambda: models(stranger)) == "authentication_error"
+    assert failure(anthropic.AuthenticationError, lambda: list(stranger.models.list())) == "authentication_error"
     limited = through.with_options(api_key=gateway.run(gateway.parts.keys.create("limited", models=["claude-*"])).token)
     assert failure(anthropic.PermissionDeniedError, lambda: message(limited)) == "permission_error"
     strict = make_gateway(anthropic_api_key=OURS, anthropic_base_url="http://127.0.0.1:9", body_limit=2048)
@@ -298,7 +294,13 @@ def test_our_own_errors(make_gateway, gateway: LiveGateway, through: Anthropic):
         assert failure(anthropic.RequestTooLargeError, lambda: client.files.upload(file=b"x" * 9000)) == "request_too_large"
     other = make_gateway(openai_api_key=OURS, openai_base_url="http://127.0.0.1:9/v1")
     with Anthropic(base_url=other.url, api_key=other.key, max_retries=0) as client:
-        assert failure(anthropic.NotFoundError, lambda: message(client)) == "not_found_error"
+        assert failure(anthropic.NotFoundError, lambda: complete(client)) == "not_found_error"
+
+
+def test_the_list_of_models(through: Anthropic):
+    listed = list(through.models.list(limit=3))
+    assert {"demo", "demo-tool", "claude-demo"} <= {model.id for model in listed} and len(listed) == len({model.id for model in listed})
+    assert through.models.retrieve("claude-demo").display_name == "Demo for tools that look for Claude models"
 
 
 def test_a_provider_that_fails_in_the_middle_of_a_stream(through: Anthropic):

@@ -14,7 +14,8 @@ import anthropic
 import pytest
 
 from fake_answers import answer as said
-from fake_answers import chat_answer, chat_chunk, chat_events, chunk, messages_events, responses_events, stream, stream_head
+from fake_answers import chat_chunk, chat_events, chunk, messages_events, responses_events, stream, stream_head
+from fake_provider import hold
 from penstock.kit.sse import event_name, payload, split
 from raw_client import Answer, bearer, request
 
@@ -121,7 +122,9 @@ def test_headers_and_bodies_go_on_as_they_are(crossroads, vendor, dial):
     assert answer.header("x-accel-buffering") == "no"
 
 
-@pytest.mark.parametrize("credentials", [["authorization: Bearer KEY"], ["x-api-key: KEY"], ["authorization: Bearer KEY", "x-api-key: KEY"]])
+@pytest.mark.parametrize(
+    "credentials", [["authorization: Bearer KEY"], ["x-api-key: KEY"], ["authorization: Bearer KEY", "x-api-key: KEY"]]
+)
 @pytest.mark.parametrize("wire", EVENTS)
 def test_either_header_opens_and_so_do_both(ask, vendor, crossroads, credentials, wire):
     vendor.script(stream(*EVENTS[wire](2)))
@@ -221,17 +224,16 @@ def test_a_page_of_html_is_an_error(ask, vendor):
     assert (answer.status, answer.json["error"]["type"]) == (502, "api_error")
 
 
-def test_a_silent_provider_is_covered_with_pings(make_crossroads, vendor, dial):
+def test_a_silent_provider_is_covered_with_pings(make_crossroads, vendor, loop_thread, dial):
     """It gives up after 300 s of silence, and providers of other protocols say nothing while they think."""
     gateway = make_crossroads(comment_every_s=0.05)
     events = chat_events(2)
-    gate: list[Any] = []
+    gate = asyncio.Event()
 
-    async def wait(line: Any) -> None:
-        while not gate:
-            await asyncio.sleep(0.01)
+    async def let_go() -> None:
+        gate.set()
 
-    vendor.script(stream_head(), chunk(events[0]), wait, b"".join(map(chunk, events[1:])) + b"0\r\n\r\n")
+    vendor.script(stream_head(), chunk(events[0]), hold(gate), b"".join(map(chunk, events[1:])) + b"0\r\n\r\n")
     body = json.dumps(TURN | {"model": "claude-by-chat", "stream": True}).encode()
     client = dial(gateway).send(request("POST /v1/messages?beta=true", *HEADERS, bearer(gateway.key), KIND, body=body))
     assert client.head().status == 200
@@ -239,16 +241,18 @@ def test_a_silent_provider_is_covered_with_pings(make_crossroads, vendor, dial):
     while got.count(b"event: ping") < 3:
         assert time.monotonic() < end
         got += client.chunk()
-    gate.append(1)
+    loop_thread.run(let_go())
     found = told(Answer(200, [], got + b"".join(iter(client.chunk, b""))))
-    assert [event["type"] for event in found if event["type"] != "ping"][0] == "message_start"
+    assert next(event["type"] for event in found if event["type"] != "ping") == "message_start"
     assert found[-1]["type"] == "message_stop"
 
 
 @pytest.mark.parametrize("wire", OTHERS)
 def test_a_tool_is_called_and_its_result_is_told(ask, vendor, wire):
     call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "Write", "arguments": '{"path": "a"}'}}
-    vendor.script(stream(chat_chunk({"role": "assistant", "content": None, "tool_calls": [call]}), chat_chunk({}, "tool_calls"), b"data: [DONE]\n\n"))
+    vendor.script(
+        stream(chat_chunk({"role": "assistant", "content": None, "tool_calls": [call]}), chat_chunk({}, "tool_calls"), b"data: [DONE]\n\n")
+    )
     events = told(ask("claude-by-chat", **TURN, stream=True))
     (block,) = (event["content_block"] for event in events if event["type"] == "content_block_start")
     assert (block["type"], block["name"], block["input"]) == ("tool_use", "Write", {})

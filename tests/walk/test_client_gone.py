@@ -94,7 +94,7 @@ def test_while_sending_a_body_that_is_held(vendor_gateway, vendor, dial, leave, 
 
 def test_while_the_key_is_looked_up(vendor_gateway, vendor, dial, leave, aftermath):
     for number in range(10):
-        leave(dial(vendor_gateway).send(request("GET /v1/models", f"authorization: Bearer sk-stranger{number}")))
+        leave(dial(vendor_gateway).send(request("GET /v1/files", f"authorization: Bearer sk-stranger{number}")))
     assert aftermath(holds=0) == []
 
 
@@ -160,7 +160,7 @@ def test_while_waiting_for_the_head(vendor_gateway, vendor, dial, loop_thread, l
 
 def test_while_waiting_for_the_head_of_what_costs_nothing(vendor_gateway, vendor, dial, loop_thread, leave, aftermath):
     vendor.script(hang)
-    client = dial(vendor_gateway).send(request("GET /v1/models", bearer(vendor_gateway.key)))
+    client = dial(vendor_gateway).send(request("GET /v1/files", bearer(vendor_gateway.key)))
     loop_thread.run(vendor.until_requests(1))
     leave(client)
     assert aftermath() == []
@@ -216,7 +216,7 @@ def test_in_the_middle_of_a_plain_answer(vendor_gateway, vendor, dial, loop_thre
     vendor.script(whole[:600], hang)
     client = dial(vendor_gateway).send(chat(vendor_gateway.key))
     loop_thread.run(vendor.until_requests(1))
-    connections = [connection for channel in vendor_gateway.plane.channels for connection in channel.pool._all]
+    connections = [each for pool in {channel.pool for channel in vendor_gateway.plane.channels} for each in pool._all]
     until(lambda: any(connection.busy and connection.answered for connection in connections))
     leave(client)
     (row,) = aftermath(charges=1)

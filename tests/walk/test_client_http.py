@@ -27,12 +27,12 @@ def test_http_1_0(vendor_gateway, vendor, dial):
 def test_head(vendor_gateway, vendor, dial):
     vendor.script(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n")
     client = dial(vendor_gateway)
-    asked = request("HEAD /v1/models", bearer(vendor_gateway.key))
+    asked = request("HEAD /v1/files", bearer(vendor_gateway.key))
     answer = client.ask(asked, to_head=True)
     assert (answer.status, answer.header("content-length")) == (200, "500")
-    refused = client.ask(request("HEAD /v1/models", "authorization: Bearer sk-stranger"), to_head=True)
+    refused = client.ask(request("HEAD /v1/files", "authorization: Bearer sk-stranger"), to_head=True)
     assert (refused.status, refused.closes) == (401, False)
-    assert client.ask(request("GET /v1/models", bearer(vendor_gateway.key))).status == 200
+    assert client.ask(request("GET /v1/files", bearer(vendor_gateway.key))).status == 200
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
@@ -71,7 +71,7 @@ def test_expect_of_a_client_that_does_not_wait(vendor_gateway, vendor, dial):
 
 
 def test_expect_without_a_body(vendor_gateway, vendor, dial):
-    assert dial(vendor_gateway).ask(request("GET /v1/models", bearer(vendor_gateway.key), "expect: 100-continue")).status == 200
+    assert dial(vendor_gateway).ask(request("GET /v1/files", bearer(vendor_gateway.key), "expect: 100-continue")).status == 200
 
 
 # upgrades
@@ -96,7 +96,7 @@ def test_an_offer_of_http_2_is_not_taken_up(vendor_gateway, vendor, dial, path, 
 
 
 def test_an_offer_of_http_2_without_a_body(vendor_gateway, vendor, dial):
-    assert dial(vendor_gateway).ask(request("GET /v1/models", bearer(vendor_gateway.key), *H2C)).status == 200
+    assert dial(vendor_gateway).ask(request("GET /v1/files", bearer(vendor_gateway.key), *H2C)).status == 200
     client = dial(vendor_gateway)
     for _ in range(2):
         assert client.ask(request("GET /healthz", *H2C)).json == {"alive": True}
@@ -113,7 +113,7 @@ def test_responses_over_websocket_are_refused_at_once(vendor_gateway, vendor, di
 
 def test_a_websocket_elsewhere_is_a_plain_request(vendor_gateway, vendor, dial):
     client = dial(vendor_gateway)
-    answer = client.ask(request("GET /v1/models", bearer(vendor_gateway.key), *WEBSOCKET) + b"\x81\x05hello")
+    answer = client.ask(request("GET /v1/files", bearer(vendor_gateway.key), *WEBSOCKET) + b"\x81\x05hello")
     assert (answer.status, answer.closes) == (200, True)
     assert client.rest() == b""
     assert "upgrade" not in vendor.requests[0].names()

@@ -46,14 +46,14 @@ def dribble(client, data, pause_s=0.05):
 
 
 @pytest.mark.parametrize(
-    "sent", [b"G", b"GET /v1/mod", b"GET /v1/models HTTP/1.1\r\nhost: a\r\nauthor", b"GET /healthz HTTP/1.1\r\nhost: a\r\n"]
+    "sent", [b"G", b"GET /v1/mod", b"GET /v1/files HTTP/1.1\r\nhost: a\r\nauthor", b"GET /healthz HTTP/1.1\r\nhost: a\r\n"]
 )
 def test_a_head_that_stops(hasty, dial, sent):
     refused(dial(hasty).send(sent), 408, "request_timeout")
 
 
 def test_a_head_that_dribbles(hasty, dial):
-    client = dial(hasty).send(b"GET /v1/models HTTP/1.1\r\n")
+    client = dial(hasty).send(b"GET /v1/files HTTP/1.1\r\n")
     dribble(client, b"x-odd: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10)
     refused(client, 408, "request_timeout")
 
@@ -93,7 +93,7 @@ def test_an_upload_that_stops_before_the_provider_is_reached(make_gateway, dial)
 
 def test_connections_without_a_request_are_closed(hasty, dial):
     silent, used = dial(hasty), dial(hasty)
-    assert used.ask(request("GET /v1/models")).status == 401
+    assert used.ask(request("GET /v1/files")).status == 401
     assert (silent.rest(), used.rest()) == (b"", b"")
 
 
@@ -113,7 +113,7 @@ def test_a_client_that_waits_for_its_answer_is_not_idle(hasty, vendor, dial):
 @pytest.mark.parametrize("headers", [["x-odd: " + "a" * 2100], [f"x-{number}: a" for number in range(400)], ["x-" + "a" * 3000 + ": 1"]])
 @pytest.mark.parametrize("cuts", [[], [10], [-10], [30, 2000], range(100, 2100, 100)])
 def test_too_long_headers(narrow, vendor, dial, headers, cuts):
-    data = request("GET /v1/models", bearer(narrow.key), *headers)
+    data = request("GET /v1/files", bearer(narrow.key), *headers)
     client = dial(narrow)
     for start, end in itertools.pairwise([0, *[cut % len(data) for cut in cuts], len(data)]):
         client.send(data[start:end])
@@ -123,12 +123,12 @@ def test_too_long_headers(narrow, vendor, dial, headers, cuts):
 
 
 def test_headers_up_to_the_limit(narrow, vendor, dial):
-    assert dial(narrow).ask(request("GET /v1/models", bearer(narrow.key), "x-odd: " + "a" * 1800)).status == 200
+    assert dial(narrow).ask(request("GET /v1/files", bearer(narrow.key), "x-odd: " + "a" * 1800)).status == 200
     assert vendor.requests[0].header("x-odd") == b"a" * 1800
 
 
 def test_headers_without_end(narrow, dial):
-    client = dial(narrow).send(b"GET /v1/models HTTP/1.1\r\n")
+    client = dial(narrow).send(b"GET /v1/files HTTP/1.1\r\n")
     client.send_some(b"x-odd: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 5000)
     assert client.answer().status == 431
 
@@ -221,14 +221,14 @@ def test_a_client_that_does_not_read_holds_the_provider_back(vendor_gateway, ven
     client = dial(vendor_gateway, window_bytes=4096).send(chat(vendor_gateway.key, stream=True))
     answer = client.head()
     assert answer.status == 200
-    connections = [connection for channel in vendor_gateway.plane.channels for connection in channel.pool._all]
+    connections = [each for pool in {channel.pool for channel in vendor_gateway.plane.channels} for each in pool._all]
     assert wait(lambda: any(connection.loop_paused for connection in connections))
     assert buffered(vendor_gateway) < 700_000
     assert len(sent) < 35, "the provider was not held back"
     body = b"".join(iter(client.chunk, b"")) if answer.header("content-length") is None else client.exactly(4000 * len(PIECE))
     assert body == PIECE * 4000
     vendor_gateway.check_quiet()
-    assert client.ask(request("GET /v1/models", bearer(vendor_gateway.key))).status == 200
+    assert client.ask(request("GET /v1/files", bearer(vendor_gateway.key))).status == 200
 
 
 def wait(true, within_s=5):

@@ -103,7 +103,7 @@ def test_a_provider_that_takes_an_upload_slowly_holds_the_client_back(vendor_gat
     loop_thread.run(vendor.until(lambda: bool(vendor.requests)))
     taken = client.send_some(bytes(size))
     assert taken < size, "everything was taken"
-    connections = [connection for channel in vendor_gateway.plane.channels for connection in channel.pool._all]
+    connections = [each for pool in {channel.pool for channel in vendor_gateway.plane.channels} for each in pool._all]
     assert max(connection.transport.get_write_buffer_size() for connection in connections) < 2_000_000
     loop_thread.run(resume())
     client.send(bytes(size - taken))
@@ -119,7 +119,7 @@ def test_an_early_answer_ends_an_upload(vendor_gateway, vendor, dial, until_hung
         assert (answer.status, answer.closes) == (413, True)
         assert client.rest() == b""
         until_hung_up()
-        assert dial(vendor_gateway).ask(request("GET /v1/models", bearer(vendor_gateway.key))).status == 200
+        assert dial(vendor_gateway).ask(request("GET /v1/files", bearer(vendor_gateway.key))).status == 200
 
 
 def test_an_early_answer_of_a_provider_that_reads_nothing(vendor_gateway, vendor, dial, loop_thread, until_hung_up):
@@ -146,7 +146,7 @@ def test_what_was_left_of_an_upload_is_never_sent_as_a_request(vendor_gateway, v
     client = dial(vendor_gateway).send(request("POST /v1/things", key, "content-type: text/plain", "content-length: 100") + b"x" * 50)
     assert client.answer().json == {"early": True}
     for _ in range(3):
-        assert dial(vendor_gateway).ask(request("GET /v1/models", key)).status == 200
+        assert dial(vendor_gateway).ask(request("GET /v1/files", key)).status == 200
     until_hung_up()
     assert [received.method for received in vendor.requests] == ["POST", "GET", "GET", "GET"]
     assert len({received.line for received in vendor.requests[:2]}) == 2

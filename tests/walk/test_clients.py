@@ -87,10 +87,14 @@ def test_a_gemini_host_is_understood(ask, crossroads, vendor, base):
     assert answer.status == 200 and b'"candidates"' in answer.body
 
 
-@pytest.mark.parametrize("path", ["/v1/models/", "/models/", "/v1//models", "/v1/chat/completions/", "/dashboard/billing/usage/", "/v1", "/"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models/", "/models/", "/v1//models", "/v1/chat/completions/", "/dashboard/billing/usage/", "/v1", "/"]
+)
 def test_nothing_is_ever_redirected(crossroads, vendor, path):
     """LibreChat and Claude Code take a redirect for a failure."""
-    answer = httpx.get(crossroads.url + path, headers={"authorization": f"Bearer {crossroads.key}"}, follow_redirects=False, trust_env=False)
+    answer = httpx.get(
+        crossroads.url + path, headers={"authorization": f"Bearer {crossroads.key}"}, follow_redirects=False, trust_env=False
+    )
     assert not 300 <= answer.status_code < 400
 
 
@@ -220,10 +224,14 @@ STAINLESS = ", ".join(
     f"x-stainless-{name}"
     for name in ("lang", "os", "arch", "runtime", "runtime-version", "package-version", "retry-count", "timeout", "helper-method")
 )
-WANTED = f"authorization, content-type, x-api-key, anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, {STAINLESS}"
+WANTED = (
+    f"authorization, content-type, x-api-key, anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, {STAINLESS}"
+)
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/models", "/models", "/dashboard/billing/usage"])
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/models", "/models", "/dashboard/billing/usage"]
+)
 def test_sdks_in_browsers_may_send_all_their_headers(ask, vendor, path):
     asked = [ORIGIN, "access-control-request-method: POST", f"access-control-request-headers: {WANTED}"]
     answer = ask(f"OPTIONS {path}", *asked)

@@ -249,7 +249,9 @@ def test_a_prompt_that_is_too_long_has_the_code_that_it_compacts_for(ask, vendor
 @pytest.mark.parametrize("wire", OTHERS)
 def test_an_error_in_the_middle_is_a_failed_response(ask, vendor, wire):
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    last = b"event: error\ndata: %b\n\n" % json.dumps(error).encode() if wire == "messages" else b"data: %b\n\n" % json.dumps(error).encode()
+    last = (
+        b"event: error\ndata: %b\n\n" % json.dumps(error).encode() if wire == "messages" else b"data: %b\n\n" % json.dumps(error).encode()
+    )
     vendor.script(stream(*EVENTS[wire](9)[:5], last))
     events = told(ask(f"gpt-by-{wire}"))
     assert events[-1]["type"] == "response.failed"

@@ -65,7 +65,7 @@ def test_input_becomes_messages_on_a_channel_that_speaks_chat(ask, vendor, cross
     assert answer.header("x-penstock-channel") == "chat"
     sent = received(vendor)
     assert vendor.requests[0].target == "/v1/chat/completions"
-    assert [(message["role"], str(message["content"])) for message in sent["messages"]][0] == ("system", "You are an editor.")
+    assert sent["messages"][0] == {"role": "system", "content": "You are an editor."}
     assert sent["messages"][1]["role"] == "user" and "Hello" in str(sent["messages"][1]["content"])
     assert sent["model"] == "gpt-4o" and "input" not in sent
     assert [sorted(tool) for tool in sent["tools"]] == [["function", "type"], [sent["tools"][1]["type"], "type"]]
@@ -130,7 +130,11 @@ def response_of(item: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("wire", EVENTS)
 def test_what_a_tool_gave_comes_back_as_items_or_as_messages(ask, vendor, wire):
-    good = {"chat": chat_answer(), "messages": messages_call("Read", {}), "responses": response_of({"type": "message", "role": "assistant"})}
+    good = {
+        "chat": chat_answer(),
+        "messages": messages_call("Read", {}),
+        "responses": response_of({"type": "message", "role": "assistant"}),
+    }
     patched = {"type": "function_call", "call_id": "call_1", "name": "ApplyPatch", "arguments": "*** Begin Patch"}
     items = [*INPUT, patched, {"type": "function_call_output", "call_id": "call_1", "output": "patched"}]
     vendor.always(said(good[wire]))
@@ -152,10 +156,22 @@ def test_flat_tools_beside_nested_ones_with_messages(ask, vendor):
 
 @pytest.mark.parametrize(
     "tools",
-    [[NESTED], [{"type": "custom", "custom": {"name": "x"}}], [{"type": "web_search"}], [], None, "odd", [1], [{"type": 1, "name": "x"}], {}],
+    [
+        [NESTED],
+        [{"type": "custom", "custom": {"name": "x"}}],
+        [{"type": "web_search"}],
+        [],
+        None,
+        "odd",
+        [1],
+        [{"type": 1, "name": "x"}],
+        {},
+    ],
 )
 def test_requests_in_chats_own_words_pass_byte_for_byte(crossroads, vendor, dial, tools):
-    body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "é"}], "tools": tools, "odd": {"b": 1, "a": 2}}, indent=1)
+    body = json.dumps(
+        {"model": "gpt-4o", "messages": [{"role": "user", "content": "é"}], "tools": tools, "odd": {"b": 1, "a": 2}}, indent=1
+    )
     key = crossroads.key
     asked = request("POST /v1/chat/completions", bearer(key), KIND, body=body.replace("gpt-4o", "gpt-by-chat").encode())
     assert dial(crossroads).ask(asked).status == 200

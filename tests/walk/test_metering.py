@@ -313,7 +313,7 @@ def test_an_unknown_path_is_a_call(stage):
 def test_what_is_only_read_has_no_charge(stage):
     with stage.client() as client:
         for method in ("GET", "DELETE"):
-            for path in ("/v1/models", "/v1/responses/resp_1", "/v1/files/file-1/content"):
+            for path in ("/v1/files", "/v1/responses/resp_1", "/v1/files/file-1/content"):
                 stage.vendor.script(answer(plain("responses")))
                 answered = client.ask(request(f"{method} {path}", f"authorization: Bearer {stage.gateway.key}"))
                 assert answered.status == 200

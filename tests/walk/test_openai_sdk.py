@@ -188,10 +188,6 @@ def batches(client: OpenAI) -> Any:
     return shown(made), shown(cancelled)
 
 
-def models(client: OpenAI) -> Any:
-    return shown(list(client.models.list())), shown(client.models.retrieve("demo-n64d20"))
-
-
 def raw(client: OpenAI) -> Any:
     answer = client.chat.completions.with_raw_response.create(model="demo", messages=TALK)
     assert answer.http_response.is_success
@@ -222,7 +218,7 @@ OPERATIONS: list[Callable[[OpenAI], Any]] = [
     chat, chat_with_more, chat_stream, chat_stream_with_usage, chat_stream_helper, chat_tool, chat_parsed, completions, responses,
     responses_stream, responses_stream_helper, responses_parsed, responses_count, embeddings, moderations, images_generate,
     images_stream, images_edit, images_variation, speech, speech_streamed, transcriptions, transcription_stream, translations, files,
-    batches, models, raw, streamed_raw, anything,
+    batches, raw, streamed_raw, anything,
 ]  # fmt: skip
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 
@@ -401,7 +397,14 @@ def test_our_own_errors(make_gateway, gateway: LiveGateway, through: OpenAI):
         assert failure(openai.APIStatusError, lambda: client.files.create(file=b"x" * 9000, purpose="batch")) == ("body_too_large", None)
     other = make_gateway(anthropic_api_key=OURS, anthropic_base_url="http://127.0.0.1:9")
     with OpenAI(base_url=f"{other.url}/v1", api_key=other.key, max_retries=0) as client:
-        assert failure(openai.NotFoundError, lambda: chat(client)) == ("no_channel", None)
+        assert failure(openai.NotFoundError, lambda: client.embeddings.create(model="x", input="x")) == ("no_channel", None)
+
+
+def test_the_list_of_models(through: OpenAI):
+    listed = list(through.models.list())
+    assert {"demo", "demo-tool", "claude-demo"} <= {model.id for model in listed}
+    assert shown(through.models.retrieve("demo-tool")) == shown(next(model for model in listed if model.id == "demo-tool"))
+    assert failure(openai.NotFoundError, lambda: through.models.retrieve("nonesuch")) == ("model_not_found", "model")
 
 
 def test_a_provider_that_fails_in_the_middle_of_a_stream(through: OpenAI):

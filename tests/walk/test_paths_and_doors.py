@@ -79,10 +79,10 @@ def test_names_with_dots_are_names(vendor_gateway, vendor, dial):
     key = bearer(vendor_gateway.key)
     for path in (
         "/v1/files/a..b",
-        "/v1/models/gpt-4.1",
+        "/v1/files/gpt-4.1",
         "/v1/files/...",
         "/v1/files/%E2%82%AC.txt",
-        "/v1/models/a%2Fb",
+        "/v1/files/a%2Fb",
         "/v2/things",
         "/v1",
     ):
@@ -132,7 +132,7 @@ CREDENTIALS = {
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-@pytest.mark.parametrize("line", ["POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models", "PUT /v1/things"])
+@pytest.mark.parametrize("line", ["POST /v1/chat/completions", "POST /v1/messages", "GET /v1/files", "PUT /v1/things"])
 def test_every_form_of_a_key_opens_and_none_is_forwarded(vendor_gateway, vendor, dial, name, line):
     headers = [header.replace("KEY", vendor_gateway.key) for header in CREDENTIALS[name]]
     more = ["cookie: session=KEY", "proxy-authorization: Basic KEY", "x-forwarded-for: 10.0.0.1", "cf-access-token: KEY", "x-kept: yes"]
@@ -150,7 +150,7 @@ def test_every_form_of_a_key_opens_and_none_is_forwarded(vendor_gateway, vendor,
 
 
 @pytest.mark.parametrize("query", ["key=KEY", "a=1&key=KEY", "key=KEY&a=1", "a=1&key=KEY&b=2"])
-@pytest.mark.parametrize("line", ["POST /v1/chat/completions", "GET /v1/models"])
+@pytest.mark.parametrize("line", ["POST /v1/chat/completions", "GET /v1/files"])
 def test_a_key_in_the_query_opens_and_is_not_forwarded(vendor_gateway, vendor, dial, query, line):
     asked = request(f"{line}?{query.replace('KEY', vendor_gateway.key)}", JSON, body=BODY if "POST" in line else None)
     assert dial(vendor_gateway).ask(asked).status == 200
@@ -171,7 +171,7 @@ def test_a_key_in_the_query_of_an_upload(vendor_gateway, vendor, dial):
 def test_without_a_key_nothing_is_sent(vendor_gateway, vendor, dial, headers):
     headers = [header.replace("KEY", vendor_gateway.key) for header in headers]
     client = dial(vendor_gateway)
-    for line in ("POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models", "PUT /v1/things"):
+    for line in ("POST /v1/chat/completions", "POST /v1/messages", "GET /v1/files", "PUT /v1/things"):
         answer = client.ask(request(line, *headers, body=BODY))
         assert answer.status == 401
         assert answer.header("content-type") == "application/json"
@@ -182,7 +182,7 @@ def test_without_a_key_nothing_is_sent(vendor_gateway, vendor, dial, headers):
 
 def test_the_fifth_key_is_not_tried(vendor_gateway, vendor, dial):
     strangers = [f"authorization: Bearer sk-stranger-{number}" for number in range(4)]
-    assert dial(vendor_gateway).ask(request("GET /v1/models", *strangers, f"x-api-key: {vendor_gateway.key}")).status == 401
+    assert dial(vendor_gateway).ask(request("GET /v1/files", *strangers, f"x-api-key: {vendor_gateway.key}")).status == 401
 
 
 def test_a_key_that_ends_does_not_open_a_connection_that_is_in_use(vendor_gateway, vendor, dial):
@@ -204,8 +204,8 @@ def test_a_key_that_ends_does_not_open_a_connection_that_is_in_use(vendor_gatewa
 def test_clients_own_keys_are_forwarded_where_none_is_configured(make_gateway, module_vendor, vendor, dial):
     gateway = make_gateway(openai_base_url=f"{module_vendor.url}/v1", anthropic_base_url=module_vendor.url)
     client = dial(gateway)
-    assert client.ask(request("GET /v1/models?key=mine", "authorization: Bearer sk-mine", "cookie: a=b")).status == 200
-    assert vendor.requests[0].target == "/v1/models?key=mine"
+    assert client.ask(request("GET /v1/files?key=mine", "authorization: Bearer sk-mine", "cookie: a=b")).status == 200
+    assert vendor.requests[0].target == "/v1/files?key=mine"
     assert vendor.requests[0].header("authorization") == b"Bearer sk-mine"
     assert vendor.requests[0].header("cookie") is None
     assert client.ask(request("POST /v1/messages", "x-api-key: sk-mine", JSON, body=BODY)).status == 200
@@ -261,7 +261,7 @@ def test_without_an_origin_there_are_no_cors_headers(vendor_gateway, vendor, dia
 # connections
 
 REUSED = {
-    "401": (request("GET /v1/models", "authorization: Bearer sk-stranger"), 401),
+    "401": (request("GET /v1/files", "authorization: Bearer sk-stranger"), 401),
     "401 with a body": (chat("sk-stranger"), 401),
     "400 for no JSON": (request("POST /v1/chat/completions", "authorization: Bearer KEY", JSON, body=b"{"), 400),
     "400 for no model": (request("POST /v1/chat/completions", "authorization: Bearer KEY", JSON, body=b"{}"), 400),

@@ -10,7 +10,7 @@ from fake_answers import answer as said
 from fake_provider import hold
 from raw_client import bearer, chat, request
 
-STRANGER = request("GET /v1/models", "authorization: Bearer sk-stranger")
+STRANGER = request("GET /v1/files", "authorization: Bearer sk-stranger")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def numbers(client, count):
 def test_answers_come_in_order(vendor_gateway, vendor, dial, split):
     numbered(vendor, 6)
     key = vendor_gateway.key
-    get, post = request("GET /v1/models", bearer(key)), chat(key)
+    get, post = request("GET /v1/files", bearer(key)), chat(key)
     upload = request("POST /v1/things", bearer(key), "content-type: text/plain", body=b"hello")
     data = get + post + upload + post + post + get
     client = dial(vendor_gateway).send(*([data[at : at + 7] for at in range(0, len(data), 7)] if split else [data]))
@@ -49,7 +49,7 @@ def test_answers_come_in_order(vendor_gateway, vendor, dial, split):
 def test_refusals_keep_their_place(vendor_gateway, vendor, dial):
     numbered(vendor, 3)
     key = vendor_gateway.key
-    good, preflight = chat(key), request("OPTIONS /v1/models", "origin: https://a.example")
+    good, preflight = chat(key), request("OPTIONS /v1/files", "origin: https://a.example")
     client = dial(vendor_gateway).send(good + STRANGER + good + preflight + chat(key, model=7) + STRANGER + good)
     answers = [client.answer() for _ in range(7)]
     assert [answer.status for answer in answers] == [200, 401, 200, 204, 400, 401, 200]

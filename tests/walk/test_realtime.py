@@ -189,7 +189,7 @@ def test_a_provider_that_ignores_the_upgrade(vendor_gateway, vendor, dial):
 
 def test_a_switch_that_nobody_asked_for(vendor_gateway, vendor, dial, until_hung_up):
     vendor.script(SWITCH, hang)
-    answer = dial(vendor_gateway).ask(request("GET /v1/models", bearer(vendor_gateway.key)))
+    answer = dial(vendor_gateway).ask(request("GET /v1/files", bearer(vendor_gateway.key)))
     assert (answer.status, answer.code) == (502, "upstream_invalid")
     until_hung_up()
 

@@ -56,7 +56,7 @@ REFUSED = {
     "bare line feeds": post(b"content-length: 27").replace(b"\r\n", b"\n"),
     "a bare line feed after the first line": post(b"content-length: 27").replace(b"\r\n", b"\n", 1),
     "a bare line feed after a header": post(b"x-odd: a\ncontent-length: 27"),
-    "a bare line feed before the body": b"GET /v1/models HTTP/1.1\r\nhost: gateway\r\n\n",
+    "a bare line feed before the body": b"GET /v1/files HTTP/1.1\r\nhost: gateway\r\n\n",
     "another coding": post(b"transfer-encoding: gzip"),
     "another coding after chunked": post(b"transfer-encoding: chunked, gzip", body=b"0\r\n\r\n"),
     "another coding before chunked": post(b"transfer-encoding: gzip, chunked", body=b"0\r\n\r\n"),
@@ -84,9 +84,9 @@ REFUSED = {
     "a bare carriage return after a chunk size": chunked(b"5\rXhello\r\n"),
     "a space in a trailer's name": chunked(b"5\r\nhello\r\n", end=b"0\r\nx odd: a\r\n\r\n"),
     "a length in the trailers": chunked(b"5\r\nhello\r\n", end=b"0\r\ncontent-length: 5\r\n\r\n"),
-    "a method that nobody knows": post(b"content-length: 27", line=b"FETCH /v1/models HTTP/1.1"),
+    "a method that nobody knows": post(b"content-length: 27", line=b"FETCH /v1/files HTTP/1.1"),
     "a method in lower case": post(b"content-length: 27", line=b"post /v1/chat/completions HTTP/1.1"),
-    "no method": post(b"content-length: 27", line=b"/v1/models HTTP/1.1"),
+    "no method": post(b"content-length: 27", line=b"/v1/files HTTP/1.1"),
     "a tab in the first line": post(b"content-length: 27", line=b"POST\t/v1/chat/completions HTTP/1.1"),
     "no version": post(b"content-length: 27", line=b"POST /v1/chat/completions"),
     "an unknown version": post(b"content-length: 27", line=b"POST /v1/chat/completions HTTP/1.9"),
@@ -113,7 +113,7 @@ def test_what_could_be_read_in_two_ways_is_refused(vendor_gateway, vendor, dial,
     assert vendor.requests == []
 
 
-@pytest.mark.parametrize("line", [b"CONNECT provider.example:443", b"CONNECT /v1/models", b"TRACE /v1/models", b"TRACE /healthz"])
+@pytest.mark.parametrize("line", [b"CONNECT provider.example:443", b"CONNECT /v1/files", b"TRACE /v1/files", b"TRACE /healthz"])
 def test_methods_of_other_proxies_are_not_allowed(vendor_gateway, vendor, dial, line):
     client = dial(vendor_gateway).send(post(line=line + b" HTTP/1.1", body=b"").replace(b"KEY", vendor_gateway.key.encode()) + SMUGGLED)
     answer = client.answer()
@@ -159,7 +159,7 @@ def test_trailers_do_not_become_headers(vendor_gateway, vendor, dial, kind):
     assert vendor.requests == []
     client = dial(vendor_gateway)
     assert client.ask(head.replace(b"sk-wrong", vendor_gateway.key.encode()) + body).status == 200
-    assert client.ask(request("GET /v1/models", bearer(vendor_gateway.key))).status == 200
+    assert client.ask(request("GET /v1/files", bearer(vendor_gateway.key))).status == 200
     assert [received.header("x-odd") for received in vendor.requests] == [None, None]
     assert vendor.requests[0].body == BODY
     assert "trailer" not in vendor.requests[0].names()
@@ -187,13 +187,13 @@ def test_long_trailers_end_the_connection(make_gateway, dial):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://gateway/v1/models", "https://elsewhere.example:8443/v1/models", "HTTP://user@gateway/v1/models?a=b"]
+    "url", ["http://gateway/v1/files", "https://elsewhere.example:8443/v1/files", "HTTP://user@gateway/v1/files?a=b"]
 )
 def test_absolute_urls_mean_their_path(vendor_gateway, vendor, dial, url):
     answer = dial(vendor_gateway).ask(request(f"GET {url}", bearer(vendor_gateway.key)))
     assert answer.status == 200
     (received,) = vendor.requests
-    assert received.target.partition("?")[0] == "/v1/models"
+    assert received.target.partition("?")[0] == "/v1/files"
     assert received.header("host") == f"127.0.0.1:{vendor.port}".encode()
 
 

@@ -59,7 +59,7 @@ def rows(gateway):
 def test_what_runs_finishes_and_what_is_new_is_refused(stopping, dial):
     gateway, stop, thread = stopping(5)
     idle, halfway, busy, waiting = (dial(gateway) for _ in range(4))
-    assert idle.ask(request("GET /v1/models", bearer(gateway.key))).status == 200
+    assert idle.ask(request("GET /v1/files", bearer(gateway.key))).status == 200
     halfway.send(chat(gateway.key)[:100])
     busy.send(chat(gateway.key, model="demo-n12d50", stream=True)).until(b"data: ")
     waiting.send(chat(gateway.key, model="demo-slow400"))

@@ -166,6 +166,12 @@ async def disable_channel(channel_id: ChannelRef, who: Admin, channels: Service,
     return shown(await channels.get(channel_id), channels, door)
 
 
+@routes.post("/channels/{channel_id}/reset", status_code=204, responses=_MISSING)
+async def reset_channel(channel_id: ChannelRef, who: Admin, channels: Service, door: Door) -> None:
+    """Have what failed of late and is left alone be asked again at once, with every credential and model. For channels from settings, too."""
+    await channels.reset(who, channel_id, {each.name for each in door.channels if not each.terms.id})
+
+
 @routes.post("/channels/{channel_id}/test", responses=_MISSING)
 async def try_channel(
     channel_id: ChannelRef, _: Admin, trials: Annotated[Trials, Depends(_trials)], body: Tried | None = None

@@ -96,23 +96,6 @@ class SharedBreakers:
                 self._wake.set()
         self._known = known
 
-    async def reset(self, channel_id: str, credential_id: str | None = None, model: str | None = None) -> None:
-        """Close breakers everywhere, as the operator says: all of the channel, of one credential, of one model ("": that for all models).
-
-        Raises DatabaseAway; those of this process are closed even so.
-        """
-        for whose, breakers in self._known.items():
-            if whose[0] == channel_id and credential_id in (None, whose[1]):
-                breakers.reset(model)
-        rows = delete(BreakerRow).where(BreakerRow.channel_id == channel_id)
-        if credential_id is not None:
-            rows = rows.where(BreakerRow.credential_id == credential_id)
-        if model is not None:
-            rows = rows.where(BreakerRow.model == model)
-        async with self._database.session() as session:
-            await session.execute(rows)
-            await bump(session, REVISION)
-
     def _changed(self, whose: Whose, model: str) -> None:
         if len(model) <= MODEL_LIMIT and (not model or model.isprintable()):
             self._changes[*whose, model] = time.time_ns() // 1_000_000

@@ -138,7 +138,7 @@ def check_base_url(url: str, provider: Provider, *, allow_private: bool) -> None
     if not allow_private and is_private_host(parts.hostname or ""):
         raise PenstockError(
             "private_address",
-            f"{parts.hostname} is in a private network. If that is meant, set allow_private to true for this channel.",
+            f"{parts.hostname} is in a private network. If that is meant, set allow_private for this channel (--allow-private).",
             param="base_url",
         )
 

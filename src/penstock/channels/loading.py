@@ -53,8 +53,8 @@ class _Kept:
     order: tuple[int, str]
     channels: list[Channel] = field(default_factory=list)
     problem: str = ""
-    ways: dict[str, tuple[str, bytes | None, bytes]] = field(default_factory=dict)
-    """Where each credential is sent and by which way: when that changes, what has failed before says nothing."""
+    ways: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    """Where each credential is sent, how and with what: when that changes, what has failed before says nothing."""
 
 
 class Turn:
@@ -166,7 +166,8 @@ class Loader:
                 made.problem = str(wrong)
             if made.problem:
                 _log.error("the channel %s cannot be used: %s", row.name, made.problem)
-            made.ways = {each.id: (row.base_url, row.proxy_sealed, each.secret_sealed) for each in credentials if each.channel_id == row.id}
+            way = (row.base_url, row.proxy_sealed, row.allow_private, row.headers_sealed, row.options)
+            made.ways = {each.id: (*way, each.secret_sealed) for each in credentials if each.channel_id == row.id} or {"": way}
             if (old := self._kept.get(row.id)) is not None:
                 _carry_over(old, made)
             found[str(row.id)] = made

@@ -15,6 +15,7 @@ from sqlalchemy.orm import undefer
 
 from penstock.accounts.identity import Identity
 from penstock.accounts.trail import Trail
+from penstock.channels.breakers import REVISION as BREAKERS
 from penstock.channels.drafts import (
     Draft,
     allows_private,
@@ -44,6 +45,8 @@ HINTED_LENGTH = 16
 """Secrets shorter than this have no hint: it would be too much of them."""
 _TOLD = ("name", "base_url", "priority", "weight", "enabled", "cost_micro")
 """What the audit trail tells the new values of."""
+_FRESH = frozenset(("base_url", "proxy", "allow_private", "headers", "options"))
+"""When one of these has changed, what has failed before says nothing."""
 _PLAIN = (
     "name", "base_url", "wires", "priority", "weight", "timeouts", "on_disconnect", "tags", "options", "cost_micro", "allow_private",
     "enabled", "discover",
@@ -59,11 +62,12 @@ class Told(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """A channel with its credentials, oldest first, and what its provider has said; None: it was not asked."""
+    """A channel with its credentials, oldest first, what its provider has said (None: it was not asked), and what has failed of late."""
 
     row: ChannelRow
     credentials: Sequence[CredentialRow]
     told: Told | None = None
+    breakers: Sequence[BreakerRow] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class Channels:
         draft = replace(kept, **changes)
         check_draft(draft)
         self._write(row, draft, only=changes.keys())
-        if changes.keys() & {"base_url", "proxy", "allow_private", "headers"}:
+        if changes.keys() & _FRESH:
             await session.execute(delete(BreakerRow).where(BreakerRow.channel_id == row.id))
         shown = {name: changes[name] for name in _TOLD if name in changes}
         await self._changed(session, who, "channel.change", row, {"fields": sorted(changes), **shown})
@@ -196,6 +200,17 @@ class Channels:
             if row.enabled != enabled:
                 row.enabled = enabled
                 await self._changed(session, who, "channel.enable" if enabled else "channel.disable", row)
+
+    async def reset(self, who: Identity, ref: str, configured: Collection[str] = ()) -> None:
+        """Have all that failed of late be asked again at once, by every process. `configured` are the names of channels from settings."""
+        async with self._database.session() as session:
+            if ref in configured and await session.scalar(select(ChannelRow.id).where(ChannelRow.name == ref)) is None:
+                target = ref
+            else:
+                target = (await _find(session, ref)).id
+            await session.execute(delete(BreakerRow).where(BreakerRow.channel_id == target))
+            await self._trail.note(session, who, "channel.reset", target, account_id=None)
+            await bump(session, BREAKERS)
 
     async def delete(self, who: Identity, ref: str) -> None:
         """Delete it, with its credentials."""
@@ -333,7 +348,10 @@ async def _wholes(session: AsyncSession, rows: Sequence[ChannelRow]) -> list[Who
     count = func.json_array_length(DiscoveryRow.offers)  # there may be thousands
     said = select(DiscoveryRow.channel_id, count, DiscoveryRow.at_ms, DiscoveryRow.failure).where(DiscoveryRow.channel_id.in_(ids))
     told = {channel_id: Told(*rest) for channel_id, *rest in (await session.execute(said)).all()}
-    return [Whole(row, credentials[row.id], told.get(row.id)) for row in rows]
+    failed: dict[str, list[BreakerRow]] = {each: [] for each in ids}
+    for breaker in await session.scalars(select(BreakerRow).where(BreakerRow.channel_id.in_(ids)).order_by(BreakerRow.at_ms)):
+        failed[breaker.channel_id].append(breaker)
+    return [Whole(row, credentials[row.id], told.get(row.id), failed[row.id]) for row in rows]
 
 
 async def _find(session: AsyncSession, ref: str, *, lock: bool = False) -> ChannelRow:

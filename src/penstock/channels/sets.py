@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ FORMAT = "penstock.channels/1"
 SIZE_LIMIT = 32 * 1024 * 1024
 CHANNELS_LIMIT = 2000
 """Of one set."""
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""Keys that TOML takes without quotes."""
 
 
 class Entry(NamedTuple):
@@ -132,7 +135,8 @@ def write_toml(entries: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml(str(name))} = {_toml(each)}" for name, each in value.items() if each is not None) + "}"
+        pairs = ((name if _BARE.fullmatch(name) else _toml(name), each) for name, each in value.items() if each is not None)
+        return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, str):

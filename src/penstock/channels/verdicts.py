@@ -17,6 +17,7 @@ SAID_LIMIT = 300
 """Characters of the provider's own words that are shown."""
 _TOKEN = re.compile(r"[A-Za-z0-9_*-]{16,}")
 _DNS = ("name or service not known", "nodename nor servname", "no address associated", "temporary failure in name resolution", "resolve")
+_PROXY = ("the proxy ", "no connection to the proxy ")
 _FILLED = {
     "chat": "choices", "completions": "choices", "messages": "content", "responses": "output", "embeddings": "data", "gemini": "candidates",
 }  # fmt: skip
@@ -25,7 +26,7 @@ _FILLED = {
 
 class Verdict(NamedTuple):
     """What is the matter. `code`: `works`, `wrong_key`, `not_found`, `model_gone`, `web_page`, `redirect`, `private_address`, `tls`, `dns`,
-    `timeout`, `refused`, `broken`, `quota`, `rate_limited`, `rejected`, `provider_error`, `error_object`, `empty`, `not_json`, `costs`,
+    `proxy`, `timeout`, `refused`, `broken`, `quota`, `rate_limited`, `rejected`, `provider_error`, `error_object`, `empty`, `not_json`, `costs`,
     `no_model`, `unusable`.
     """
 
@@ -40,14 +41,16 @@ class Verdict(NamedTuple):
 
 def of_failure(failure: UpstreamError | PenstockError) -> Verdict:
     """What it means that no answer came."""
+    refused = failure if isinstance(failure, PenstockError) else failure.__cause__
+    if isinstance(refused, PenstockError) and refused.code == "private_address":
+        return Verdict("private_address", refused.message)
     text = str(failure)
-    low = text.lower()
-    if getattr(failure, "code", "") == "private_address" or "private" in low:
-        return Verdict("private_address", f"{text} If that is meant, set allow_private to true for this channel.")
     kind = getattr(failure, "kind", "")
-    if "tls" in low or "certificate" in low:
+    if text.startswith(_PROXY):
+        return Verdict("proxy", f"{text}. Check the channel's `proxy`, and the user and password in it.")
+    if text.startswith("TLS with "):
         return Verdict("tls", f"{text}. Check that the base URL's host and port speak TLS, and `ca_file` where its authority is your own.")
-    if any(words in low for words in _DNS):
+    if any(words in text.lower().rpartition(": ")[2] for words in _DNS):
         return Verdict("dns", f"{text}. The host's name is not known: check the base URL.")
     if kind == "timeout":
         return Verdict("timeout", f"{text}. Check the base URL, firewalls and the proxy, or give it more time.")
@@ -68,6 +71,8 @@ def of_answer(wire: str, answer: Fetched) -> Verdict:
         return _of_refusal(status, answer, "" if page else said, page=page)
     if page:
         return Verdict("web_page", "It answers with a web page: the base URL is that of a site, or a sign-in stands before the API.")
+    if not answer.body.strip():
+        return Verdict("empty", f"It answers with status {status} and nothing else.")
     try:
         found: Any = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -39,8 +39,8 @@ def list_(as_json: AsJson = False, data: Data = None, config: Config = None) -> 
     if as_json:
         show_json(rows)
         return
-    shown = [{**row, "models": _brief(row["models"]), "credentials": len(row["credentials"])} for row in rows]
-    table(shown, ("name", "provider", "priority", "weight", "enabled", "credentials", "models", "base_url"))
+    shown = [{**row, "models": _brief(row["models"]), "credentials": len(row["credentials"]), "trouble": _trouble(row)} for row in rows]
+    table(shown, ("name", "provider", "priority", "weight", "enabled", "credentials", "models", "base_url", "trouble"))
 
 
 @channel.command()
@@ -65,7 +65,7 @@ def add(  # noqa: PLR0913, PLR0917  each is an option
         needed = provider_of(provider).needs_secret
     secret = "" if no_secret else _secret(needed=needed)
     if needed and not secret and not no_secret:
-        stop(["no credential was given: write it to stdin, or say --no-secret and add it later"])
+        stop(["no credential was given: write it to stdin, or say --no-secret and give it later with: penstock channel secret"])
     models = [_model(each) for each in model] if model else [("*", None)]
     draft = Draft(name, provider, base_url=base_url, models=models, priority=priority, weight=weight, allow_private=allow_private)
 
@@ -77,7 +77,8 @@ def add(  # noqa: PLR0913, PLR0917  each is an option
 
     whole = _with_channels(data, config, act)
     typer.echo(whole.row.id)
-    typer.echo(f"Try it: penstock channel test {name}. {RESTART}", err=True)
+    first = f"Give it a credential: penstock channel secret {name}." if needed and not secret else f"Try it: penstock channel test {name}."
+    typer.echo(f"{first} {RESTART}", err=True)
 
 
 @channel.command()
@@ -138,6 +139,47 @@ def discover(ref: Ref, data: Data = None, config: Config = None) -> None:
     if found.failure is not None:
         stop([f"{found.failure}; {found.models} models are known from before"])
     typer.echo(f"{found.models} models")
+
+
+@channel.command()
+def secret(
+    ref: Ref,
+    label: Annotated[str, typer.Option(help="Which one it is, or is to be known by.")] = "",
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Give a channel a credential, from stdin or asked for. One that it has under the same label is replaced."""
+    given = _secret(needed=True)
+    if not given:
+        stop(["no credential was given: write it to stdin"])
+
+    async def act(channels: Channels) -> str:
+        from penstock.accounts.identity import CLI
+        from penstock.channels.service import Given
+
+        known = [each for each in (await channels.get(ref)).credentials if each.label == label]
+        if len(known) > 1:
+            stop([f"{len(known)} credentials of {ref} have this label: change them over the API"])
+        if known:
+            return (await channels.change_credential(CLI, ref, known[0].id, {"secret": given})).id
+        return (await channels.add_credential(CLI, ref, Given(given, label))).id
+
+    typer.echo(_with_channels(data, config, act))
+
+
+@channel.command()
+def reset(ref: Ref, data: Data = None, config: Config = None) -> None:
+    """Have what failed of late be asked again at once, with every credential and model. For channels from settings, too."""
+
+    async def act(channels: Channels) -> None:
+        from penstock.accounts.identity import CLI
+        from penstock.channels.configured import configured
+
+        await channels.reset(CLI, ref, {each.provider.name for each in configured(settings)})
+
+    settings = settings_of(data=data, config=config)
+    _with_channels(data, config, act)
+    typer.echo(f"reset {ref}", err=True)
 
 
 @channel.command()
@@ -265,23 +307,40 @@ def _model(text: str) -> tuple[str, str | None]:
 def _facts(whole: Whole, channels: Channels) -> dict[str, Any]:
     from penstock.channels.service import pairs_of
     from penstock.channels.sets import shown_proxy
-    from penstock.kit.clock import iso
+    from penstock.kit.clock import iso, now_ms
 
     row, told = whole.row, whole.told
     names = (
         "id", "name", "provider", "base_url", "wires", "priority", "weight", "timeouts", "on_disconnect", "tags", "options", "cost_micro",
         "allow_private", "enabled", "discover",
     )  # fmt: skip
+    now = now_ms()
     return {
         **{name: getattr(row, name) for name in names},
         "models": [public if served is None else f"{public}={served}" for public, served in pairs_of(row)],
         "proxy": shown_proxy(channels.proxy_of(row)),
         "headers": channels.headers_of(row),
         "credentials": [{"id": each.id, "label": each.label, "hint": each.hint, "enabled": each.enabled} for each in whole.credentials],
+        "breakers": [
+            {"credential_id": each.credential_id, "model": each.model or None, "reason": each.reason, "until": iso(each.until_ms)}
+            for each in whole.breakers
+            if each.until_ms > now
+        ],
         "offered": None if told is None else told.models,
         "discovery_failure": None if told is None else told.failure,
         "created_at": iso(row.created_at_ms),
     }
+
+
+def _trouble(row: Mapping[str, Any]) -> str | None:
+    """What is the matter with a channel, in short, as far as the database knows."""
+    from penstock.upstream.providers import PROVIDERS
+
+    provider = PROVIDERS.get(row["provider"])
+    if provider is not None and provider.needs_secret and not any(each["enabled"] for each in row["credentials"]):
+        return "no credential"
+    found = list(dict.fromkeys(f"{each['model']}: {each['reason']}" if each["model"] else each["reason"] for each in row["breakers"]))
+    return None if not found else found[0] + (f" and {len(found) - 1} more" if len(found) > 1 else "")
 
 
 def _brief(models: list[str]) -> str:

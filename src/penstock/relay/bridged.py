@@ -32,12 +32,14 @@ _LENGTHLESS = (_TYPE, b"content-encoding: ")
 class Told(Events):
     """A stream: every event of the provider's is told as none, one or several of the client's."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_said", "_stream")
 
     def __init__(  # noqa: PLR0913, PLR0917  those of `Events`, and the crossing
         self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int, guard: Guard | None, crossing: Crossing
     ) -> None:  # fmt: skip
         self._stream = crossing.stream()
+        self._said = False
+        """The client has been told something before the end."""
         super().__init__(exchange, ask, head, connection, record_limit, guard)
         self._meter = crossing.wire.meter(crossing.ask)
         self._marks = self._meter.marks
@@ -63,6 +65,7 @@ class Told(Events):
             told = self._stream.event(event)
             if verdict is Verdict.LAST or self._stream.ended:
                 self._held = deque()
+                self._said = self._said or bool(told and not self._stream.ended)
                 self._hold_told(told)
                 return False
             self._tell(told)
@@ -75,8 +78,9 @@ class Told(Events):
     def _tell(self, told: bytes) -> None:
         if not told:
             return
+        self._said = True
         if self._guard is not None:
-            self._first = self._first or told[:FIRST_LIMIT]
+            self._first = self._first or split(told)[0][:FIRST_LIMIT]
             self._last = told
         if self.tape is not None:
             self.tape.add(told)
@@ -109,14 +113,28 @@ class Told(Events):
         if self._partial and self._held is None:
             self._forward(self._partial)
         self._partial = b""
+        self._conclude()
         self.ended.set(COMPLETE)
 
-    def finish(self, outcome: str, lines: list[bytes]) -> None:
-        """Write the last events and the end."""
-        if outcome == COMPLETE and not self._stream.ended:
+    def broken(self, error: UpstreamError) -> None:
+        """The stream breaks off, perhaps after its last event."""
+        self._let_pass()
+        if self._held is not None:
+            self._conclude()
+        super().broken(error)
+
+    def _conclude(self) -> None:
+        """What has not been said of the end is told now, and held back."""
+        if not self._stream.ended:
             self._held = self._held if self._held is not None else deque()
             self._hold_told(self._stream.over())
-        super().finish(outcome, lines)
+
+    def usage(self) -> tuple[Usage, bool]:
+        """What the provider states. A stream that has nothing in it that can be told is an error to the client, who owes nothing for it."""
+        usage, estimated = super().usage()
+        if estimated and not self._said and self.ended.done and self._error is None:
+            return Usage(calls=0), False
+        return usage, estimated
 
 
 class Translated(Plain):
@@ -155,11 +173,14 @@ class Translated(Plain):
                 self._answer = head.status, b"text/event-stream; charset=utf-8", stream
         return self._answer
 
+    @property
+    def refused(self) -> bool:
+        """What cannot be told is an error to the client, who then owes nothing."""
+        return not self._passes and self._head.status < 300 and self.ended.done and self._error is None and self._told()[0] >= 400
+
     def usage(self) -> tuple[Usage, bool]:
-        """What the provider states. What cannot be told is an error to the client, who then owes nothing."""
-        if not self._passes and self._head.status < 300 and self.ended.done and self._error is None and self._told()[0] >= 400:
-            return Usage(calls=0), False
-        return super().usage()
+        """What the provider states."""
+        return (Usage(calls=0), False) if self.refused else super().usage()
 
     def _whole(self, lines: list[bytes]) -> None:
         if self._passes:

@@ -56,6 +56,7 @@ class Answer:
         """A lane is tried."""
         self.lane, self.channel = lane, lane.channel
         self.connection = self.crossing = self.head = None
+        self.sent_ns = 0
         self.attempts += 1
 
     def failed(self, fault: Fault | None) -> None:
@@ -190,7 +191,7 @@ def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int, guar
         return tunnel.ended
     receiver: Events | Plain
     streams = head.content_type.startswith(b"text/event-stream") and head.status < 400 and head.framing is not None
-    if streams and not head.content_encoding:
+    if streams and not head.content_encoding and (crossing is None or crossing.ask.stream):
         if crossing is None:
             receiver = Events(exchange, ask, head, connection, record_limit, guard)
         else:

@@ -39,6 +39,8 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 class Delivered:
     """A `Splice` of an answer that is here already."""
 
+    refused = False
+
     def __init__(self, exchange: Exchange, result: Result, record_limit: int) -> None:
         self._exchange, self._result = exchange, result
         self.ended = Signal()

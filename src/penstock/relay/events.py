@@ -46,6 +46,7 @@ _HALF_END = b"\n\r"
 class Events:
     """An SSE answer. The head is written at once; what tells the client that it is complete is held back."""
 
+    refused = False
     __slots__ = (
         "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_learning", "_long",
         "_long_head", "_marks", "_meter", "_one_size", "_partial", "_plain", "_read", "_room", "_skipped_events", "_skipped_size", "_slow",

@@ -33,6 +33,8 @@ def billable(answer: Answer, exchange: Exchange) -> bool:
     asks = exchange.target.method == b"POST" or exchange.wire.name != "passthrough"
     if answer.head is None:
         return asks and exchange.wire.name != "realtime" and (exchange.upload is None or exchange.upload.done)
+    if answer.splice is not None and answer.splice.refused:
+        return False
     return answer.head.status == 101 or (asks and answer.head.status < 400)
 
 
@@ -117,7 +119,7 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
         answer.lane.served,
         exchange.headers,
         b"".join(sent.pieces) if sent is not None else body[:limit],
-        head.status if head is not None else None,
+        (exchange.status if answer.crossing is not None and exchange.status else head.status) if head is not None else None,
         head.headers if head is not None else [],
         shown.pieces if shown is not None else [],
         (perf_counter_ns() - exchange.began_ns) // 1_000_000,

@@ -20,6 +20,7 @@ RETRIED = frozenset((401, 402, 404, 408, 409, 429, 500, 502, 503, 504, 529))
 
 Not after 403: that may be about what the client has written, which the body says, and that is not there yet.
 """
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 class Failure(NamedTuple):
@@ -36,8 +37,8 @@ def failure_of(head: Head, exchange: Exchange) -> Failure | None:
         if head.content_type.startswith(b"text/html") and exchange.wire.name != "passthrough":
             return _wrong_address("upstream_invalid", status, "a web page instead of an answer")
         return None
-    if status < 400:
-        return None if exchange.wire.name == "passthrough" else _wrong_address("upstream_redirect", status, f"a redirect to {_where(head)}")
+    if status in REDIRECTS and exchange.wire.name != "passthrough":
+        return _wrong_address("upstream_redirect", status, f"a redirect to {_where(head)}")
     if status not in RETRIED or (status == 404 and exchange.wire.name == "passthrough"):
         return None
     return Failure(read_fault(status, b"", head.get(b"retry-after"), time.time()))

@@ -42,6 +42,10 @@ class Splice(Protocol):
     """Happens with an outcome."""
     tape: Tape | None
 
+    @property
+    def refused(self) -> bool:
+        """The provider says that all is well, and the client is told that it is not: nothing of the answer can be used."""
+
     def usage(self) -> tuple[Usage, bool]:
         """The usage read from the answer, and whether it is estimated."""
 
@@ -60,7 +64,6 @@ class Splice(Protocol):
 
 class Plain:
     """An answer that is not an event stream."""
-
     __slots__ = (
         "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_sized",
         "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
@@ -110,6 +113,11 @@ class Plain:
         """The body breaks off."""
         self._error = error
         self.ended.set(UPSTREAM_TIMEOUT if error.kind == "timeout" else UPSTREAM_DIED)
+
+    @property
+    def refused(self) -> bool:
+        """Never: whatever came goes on."""
+        return False
 
     # to the client
 

@@ -54,6 +54,8 @@ def upgrade_lines(exchange: Exchange, *, own_key: bool) -> bytes:
 class Tunnel:
     """Two connections joined. `ended` happens with an outcome when either side closes."""
 
+    refused = False
+
     def __init__(self, exchange: Exchange, answer: Answer, ask: Ask, guard: Guard | None = None) -> None:
         connection, head = answer.connection, answer.head
         assert connection is not None  # noqa: S101  the provider has just switched protocols on it

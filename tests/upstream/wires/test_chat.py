@@ -59,6 +59,33 @@ def test_caps_that_make_no_sense_are_none(cap):
     assert peek(max_tokens=cap, max_completion_tokens=cap, n=5).output_cap is None
 
 
+_SAID = {"messages": [{"role": "user", "content": "Hi"}]}
+_NESTED = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "respelled"),
+    [
+        ({"input": "Hi"}, True),
+        ({"input": [], "messages": None}, True),
+        ({**_SAID, "tools": [_NESTED, {"type": "function", "name": "f"}]}, True),
+        ({**_SAID, "tools": [{"type": "custom", "name": "f", "format": {"type": "text"}}]}, True),
+        ({**_SAID, "tools": [{"name": "f", "input_schema": {}}]}, True),
+        ({**_SAID, "input": "Hi"}, False),
+        ({}, False),
+        ({"input": None}, False),
+        (_SAID, False),
+        ({**_SAID, "tools": [_NESTED, {"type": "custom", "custom": {"name": "f"}}, {"type": "web_search"}, {}]}, False),
+        ({**_SAID, "tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]}, False),
+        ({**_SAID, "tools": [{"type": 1, "name": "f"}]}, False),
+        ({**_SAID, "tools": "none"}, False),
+        ({**_SAID, "tools": None}, False),
+    ],
+)
+def test_requests_in_the_words_of_responses_are_known(fields, respelled):
+    assert WIRE.peek(json.dumps({"model": "m", **fields}).encode()).respelled is respelled
+
+
 def test_caps_and_choices_are_bounded():
     assert peek(max_tokens=10**40, n=10**40).output_cap == 10**9 * 128
 

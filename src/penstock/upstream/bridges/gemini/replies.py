@@ -160,8 +160,7 @@ def _take(piece: Piece, parts: list[Part]) -> None:
 
 def write_reply(reply: Reply, about: About) -> bytes:
     """The client's whole answer."""
-    thoughts = bool(about.asked.shows_thoughts)
-    parts = [part for one in reply.parts for part in _written(one, about, thoughts=thoughts)]
+    parts = _parts(reply.parts, about)
     candidate: dict[str, Any] = {
         "content": {"parts": parts or [{"text": ""}], "role": "model"},
         "finishReason": finishes.finish_of(reply.stop),
@@ -177,12 +176,29 @@ def write_reply(reply: Reply, about: About) -> bytes:
     )
 
 
-def _written(part: Part, about: About, *, thoughts: bool) -> list[dict[str, Any]]:
+def _parts(said: list[Part], about: About) -> list[dict[str, Any]]:
+    """What was said. The proof of a thought that is not shown goes with the call that it has led to."""
+    thoughts = bool(about.asked.shows_thoughts)
+    parts: list[dict[str, Any]] = []
+    proof = ""
+    for part in said:
+        if isinstance(part, Thought) and not thoughts:
+            proof = shown(part) or proof
+            continue
+        written = _written(part, about)
+        if isinstance(part, ToolCall) and proof:
+            written[0].setdefault("thoughtSignature", proof)
+            proof = ""
+        parts += written
+    return parts
+
+
+def _written(part: Part, about: About) -> list[dict[str, Any]]:
     match part:
         case Text() | Refusal():
             return [{"text": clean(part.text)}] if part.text else []
         case Thought():
-            return [thought_part(part)] if thoughts else []
+            return [thought_part(part)]
         case ToolCall():
             return [call_part(part, about)]
         case Image() if part.data:

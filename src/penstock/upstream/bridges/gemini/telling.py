@@ -10,6 +10,7 @@ from penstock.upstream.bridges.conversation import Failure, Image, Stop, Thought
 from penstock.upstream.bridges.gemini import finishes
 from penstock.upstream.bridges.gemini.failures import error_of
 from penstock.upstream.bridges.gemini.replies import call_part, image_part, thought_part
+from penstock.upstream.bridges.gemini.signatures import shown
 from penstock.upstream.bridges.side import About
 from penstock.upstream.dialects.text import clean
 from penstock.upstream.usage import Usage
@@ -50,9 +51,11 @@ class Pending:
 
 
 class GeminiTeller:
-    """Writes chunks. Thoughts are shown to those who have asked for them, as Google does."""
+    """Writes chunks. Thoughts are shown to those who have asked for them, as Google does; the proof of one that is not shown goes with
+    the call that it has led to.
+    """
 
-    __slots__ = ("_about", "_about_reply", "_out", "_pending", "_thoughts", "ended")
+    __slots__ = ("_about", "_about_reply", "_out", "_pending", "_proof", "_thoughts", "ended")
 
     def __init__(self, about: About) -> None:
         self.ended = False
@@ -60,6 +63,7 @@ class GeminiTeller:
         self._about_reply = b""
         self._out: list[bytes] = []
         self._pending: dict[int, Pending] = {}
+        self._proof = ""
         self._thoughts = bool(about.asked.shows_thoughts)
 
     def begin(self, reply_id: str = "", model: str = "", usage: Usage | None = None) -> None:
@@ -101,7 +105,8 @@ class GeminiTeller:
         """A tool call begins."""
         if not self.ended and index not in self._pending:
             self.begin()
-            self._pending[index] = Pending(ToolCall(call_id, name, "", custom, signature))
+            self._pending[index] = Pending(ToolCall(call_id, name, "", custom, signature or self._proof))
+            self._proof = ""
 
     def arguments(self, index: int, delta: str) -> None:
         """More of a call's arguments."""
@@ -142,7 +147,9 @@ class GeminiTeller:
         return True
 
     def _carry(self, thought: Thought) -> None:
-        if self._thoughts and self._goes_on():
+        if not self._thoughts:
+            self._proof = shown(thought)
+        elif self._goes_on():
             self._out.append(_PARTS % (_encode([thought_part(thought)]), self._about_reply))
 
     def _calls(self) -> list[dict[str, Any]]:
