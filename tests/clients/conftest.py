@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from penstock.channels.drafts import Draft
 from penstock.channels.service import Given
 
 CLIENTS = Path(__file__).parents[2] / ".clients" / "node_modules" / ".bin"
+WIRES = ("chat", "messages", "responses")
 LIMIT_S = 50
 """No run takes longer: they take one to five seconds."""
 
@@ -72,11 +73,17 @@ def coder(loop_thread: LoopThread, tmp_path: Path) -> Iterator[Coder]:
 
 @pytest.fixture
 def gateway(tmp_path: Path, coder: Coder) -> Iterator[LiveGateway]:
-    """A gateway with the demo provider, which speaks every protocol, and `coder`, which speaks chat completions only."""
+    """A gateway with the demo provider, which speaks every protocol, with three channels to it that speak one each, and with `coder`.
+
+    `claude-by-chat` and the like are the demo model that calls the first tool it is given, on the channel that speaks only that.
+    """
     with LiveGateway(tmp_path / "gateway", demo=True, show_channel=True) as gateway:
-        channels, known = gateway.app.state.channels, len(gateway.plane.channels)
-        names = ("claude-coder", "gpt-5.1-codex", "coder")
-        draft = Draft("coder", "openai-compatible", f"{coder.url}/v1", tuple((name, "coder") for name in names), wires=("chat",), allow_private=True)
-        gateway.run(channels.create(CLI, draft, [Given("sk-vendor-placeholder")]))
-        assert gateway._until(lambda: len(gateway.plane.channels) > known)
+        demo_url, known = gateway.plane.channels[0].base_url, len(gateway.plane.channels)
+        names = ("claude-coder", "coder", "gpt-5.5", "gpt-6.1-sol")
+        drafts = [Draft("coder", "openai-compatible", f"{coder.url}/v1", tuple((name, "coder") for name in names), wires=("chat",))]
+        drafts += [Draft(wire, "demo", demo_url, ((f"claude-by-{wire}", "demo-tool"),), wires=(wire,)) for wire in WIRES]
+        for draft in drafts:
+            loopback = replace(draft, allow_private=True, discover=False)
+            gateway.run(gateway.app.state.channels.create(CLI, loopback, [Given("sk-vendor-placeholder")]))
+        assert gateway._until(lambda: len(gateway.plane.channels) == known + len(drafts))
         yield gateway

@@ -42,6 +42,13 @@ def test_it_speaks_its_own_protocol(claude, gateway, credential):
     assert {(wire, outcome) for wire, _, outcome in served(gateway)} == {("messages", "complete")}
 
 
+def test_it_finds_the_models_of_the_gateway(claude, tmp_path):
+    """Those that have claude in their name; it keeps them for /model."""
+    claude("claude-demo", CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="")
+    kept = (tmp_path / "home" / ".claude" / "cache" / "gateway-models.json").read_text()
+    assert {"claude-demo", "claude-coder", "claude-by-chat"} <= {model["id"] for model in json.loads(kept)["models"]}
+
+
 def test_it_speaks_to_a_model_of_another_protocol(claude, gateway, coder):
     *_, result = claude("claude-coder", "--tools", "")
     assert (result["subtype"], result["result"], result["usage"]["input_tokens"]) == ("success", DONE_WORDS, 19)
@@ -60,17 +67,21 @@ def test_a_file_is_written_over_a_bridge(claude, gateway, coder):
     assert served(gateway) == {("messages", "coder", "complete")}
 
 
-def test_a_tool_is_called_on_its_own_protocol(claude, gateway, tmp_path):
+@pytest.mark.parametrize("wire", ["messages", "chat", "responses"])
+def test_a_tool_is_called_on_every_protocol(claude, gateway, tmp_path, wire):
     """The demo provider calls the first tool that it is given with examples of arguments: a file `demo` that says `demo`."""
-    *said, result = claude("claude-demo-tool", "--tools", "Write", "--permission-mode", "acceptEdits")
+    *said, result = claude(f"claude-by-{wire}", "--tools", "Write", "--permission-mode", "acceptEdits")
     assert (result["subtype"], result["is_error"], result["num_turns"]) == ("success", False, 2)
     results = [block for one in said if one["type"] == "user" for block in one["message"]["content"] if block["type"] == "tool_result"]
     assert len(results) == 1
     assert (tmp_path / "work" / "demo").read_text() == "demo"
+    assert served(gateway) == {("messages", wire, "complete")}
 
 
 def test_a_model_that_there_is_not_is_told_in_words(run, gateway, tmp_path):
     settings = QUIET | {"CLAUDE_CONFIG_DIR": str(tmp_path / "home" / ".claude"), "ANTHROPIC_BASE_URL": gateway.url}
-    done = run("claude", "-p", "hi", "--model", "claude-demo-nonsense", "--output-format", "json", **settings, ANTHROPIC_AUTH_TOKEN=gateway.key)
+    done = run(
+        "claude", "-p", "hi", "--model", "claude-demo-nonsense", "--output-format", "json", **settings, ANTHROPIC_AUTH_TOKEN=gateway.key
+    )
     assert done.code != 0
     assert "claude-demo-nonsense" in json.loads(done.out)["result"]

@@ -60,23 +60,46 @@ def test_it_speaks_its_own_protocol(codex, gateway, websockets):
     assert events[-1]["type"] == "turn.completed" and events[-1]["usage"]["output_tokens"] > 0
     assert "Say hello" in items(events, "agent_message")[0]["text"]
     assert served(gateway) == {("responses", "demo", "complete")}
+    assert gateway.plane.metrics._counts.refused["upgrade_required"] == int(websockets)
 
 
-@pytest.mark.parametrize("model", ["coder", "gpt-5.1-codex"])
+def test_the_provider_that_it_brings_with_it(run, gateway, tmp_path):
+    """`openai_base_url` and an API key; it tries a WebSocket first."""
+    home = tmp_path / "home" / ".codex"
+    home.mkdir()
+    (home / "config.toml").write_text(f'openai_base_url = "{gateway.url}/v1"\ncheck_for_update_on_startup = false\n')
+    (home / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": gateway.key}))
+    done = run("codex", "exec", "--json", "--skip-git-repo-check", "--model", "demo", "Say hello", CODEX_HOME=str(home))
+    assert done.code == 0, done.out + done.err
+    assert "Say hello" in done.out
+    assert gateway.plane.metrics._counts.refused["upgrade_required"] == 1
+    assert served(gateway) == {("responses", "demo", "complete")}
+
+
+# What it takes a model for decides which tools it offers: only functions, the patch tool, or one that runs JavaScript.
+WAYS = {"coder": "exec_command", "gpt-5.5": "apply_patch", "gpt-6.1-sol": "functions__exec"}
+
+
+@pytest.mark.parametrize("model", WAYS)
 def test_a_file_is_written_over_a_bridge(codex, gateway, coder, model):
+    """The whole loop: the tools are told, one is called in pieces, its result goes back, the answer ends it."""
     events = codex(model, "--dangerously-bypass-approvals-and-sandbox", prompt="Write the file")
     assert coder.path.read_text() == CONTENT
-    assert len(coder.called) == 1
+    assert coder.called == [WAYS[model]]
+    assert len(coder.results) == 1
     assert [item["text"] for item in items(events, "agent_message")] == [DONE_WORDS]
     assert events[-1]["type"] == "turn.completed" and events[-1]["usage"]["input_tokens"] == 38
     assert served(gateway) == {("responses", model, "complete")}
 
 
-def test_a_tool_is_called_on_its_own_protocol(codex, gateway, coder):
-    events = codex("demo-tool", "--dangerously-bypass-approvals-and-sandbox")
+@pytest.mark.parametrize("wire", ["responses", "chat", "messages"])
+def test_a_tool_is_called_on_every_protocol(codex, gateway, wire):
+    """The demo provider calls the first tool that it is given with examples of arguments: a command `demo`, which there is not."""
+    events = codex(f"claude-by-{wire}", "--dangerously-bypass-approvals-and-sandbox")
+    assert [item["command"].split()[-1].strip("'") for item in items(events, "command_execution")] == ["demo"]
     assert events[-1]["type"] == "turn.completed"
-    assert "Say hello" in items(events, "agent_message")[0]["text"]
-    assert len(gateway.charges()) == 2
+    assert items(events, "agent_message")[-1]["text"].startswith("Hello!")
+    assert [(row["channel"], row["outcome"]) for row in gateway.charges()] == [(wire, "complete")] * 2
 
 
 def test_a_refusal_is_shown_in_its_own_words(run, gateway, tmp_path):

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, reject, settings
+from hypothesis import HealthCheck, Phase, example, given, reject, settings
 from hypothesis import strategies as st
 
 from conversations import asks, decoded, replies
 from crossed import MODELS, PAIRS, carried, cross, natively, provider_of, streamed
-from grammars import GRAMMARS, Called, Golden
+from grammars import GRAMMARS, Called, Golden, sound_calls
 from penstock.kit.errors import PenstockError
 from penstock.kit.sse import split
 from penstock.upstream.bridges import SIDES
@@ -22,8 +22,8 @@ from penstock.upstream.bridges.side import About
 from penstock.upstream.usage import Usage
 
 every_pair = pytest.mark.parametrize(("source", "target"), PAIRS)
-some = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
-few = settings(some, max_examples=6)
+some = settings(max_examples=200, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
+few = settings(some, max_examples=20)
 PIECES = st.sampled_from([1, 1, 2, 7, 10_000])
 
 
@@ -43,6 +43,7 @@ def crossed(data: st.DataObject, source: str, target: str) -> Talk:
 
 def understood(golden: Golden, reply: Reply, crossing: Talk, *, shows_usage: bool = True) -> None:
     """What the client understands is what the provider has said."""
+    sound_calls(golden)
     asked = crossing._about.asked
     said = "".join(part.text for part in reply.parts if isinstance(part, Text | Refusal))
     assert golden.text + golden.refusal == said
@@ -188,7 +189,7 @@ def bent_event(event: bytes, data: st.DataObject) -> bytes:
 
 
 @every_pair
-@settings(some, max_examples=25)
+@settings(some, max_examples=200)
 @given(st.data())
 def test_whatever_a_provider_sends_ends_in_the_clients_grammar(source, target, data):
     crossing = simple(source, target)

@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 from penstock.kit.errors import CODES, PenstockError
 from penstock.kit.sse import split
 from penstock.upstream.usage import Usage
-from penstock.upstream.wires import WIRES, wire_for
+from penstock.upstream.wires import ASKED, WIRES, platform_wire, wire_for
+from penstock.upstream.wires.platform import PlatformWire
 from penstock.upstream.wires.wire import Ask, Cut, Verdict
 
-PATHLESS = {"passthrough", "realtime"}
+SPOKEN = WIRES.keys() - set(ASKED)
+"""Wires that only providers speak."""
+PATHLESS = {"passthrough", "realtime"} | SPOKEN
+PLATFORM = {name for name, wire in WIRES.items() if isinstance(wire, PlatformWire)}
+"""The platform's own calls: the model is mostly in the path, and errors are in an envelope of its own."""
 ADDRESSES = {
     "gemini": "/v1beta/models/gemini-2.5-flash:generateContent",
     "gemini_count": "/v1beta/models/gemini-2.5-flash:countTokens",
@@ -25,6 +30,8 @@ ADDRESSES = {
 """Where wires are called that have no paths of their own."""
 PARAMS = [pytest.param(wire, id=name) for name, wire in sorted(WIRES.items())]
 every_wire = pytest.mark.parametrize("wire", PARAMS)
+every_naming_wire = pytest.mark.parametrize("wire", [param for param in PARAMS if param.id not in PLATFORM])
+"""Those whose bodies name a model, or whose URLs do."""
 
 MODEL = st.one_of(st.text(max_size=8), st.integers(), st.none(), st.booleans(), st.lists(st.integers(), max_size=2))
 VALUE = st.recursive(
@@ -113,6 +120,15 @@ EXAMPLES = {
     "realtime": b'{"model":"gpt-realtime"}',
     "gemini": b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":5}}',
     "gemini_count": b'{"contents":[{"parts":[{"text":"hi"}]}]}',
+    "workers_chat": b'{"model":"@cf/meta/llama-3","messages":[{"role":"user","content":"hi"}],"stream":false}',
+    "workers_embeddings": b'{"model":"@cf/baai/bge-m3","input":["hi"]}',
+    "workers_images": b'{"model":"@cf/black-forest-labs/flux-1-schnell","prompt":"a cat"}',
+    "flux": b'{"model":"flux-schnell","prompt":"a cat"}',
+    "nd": b'{"model":"nd-imagine-v3","prompt":"a cat"}',
+    "google_search": b"",
+    "serper": b'{"q":"cats"}',
+    "azure_speech": b'{"text":"hi","voice":"en-US-AvaNeural"}',
+    "azure_voices": b"{}",
     "gemini_embed": b'{"requests":[{"model":"models/gemini-embedding-001","content":{"parts":[{"text":"hi"}]}}]}',
 }
 
@@ -162,6 +178,10 @@ def test_what_a_wire_states(wire):
     assert wire.addressed == (wire.name in ADDRESSES)
     assert type(wire.accepts_forms) is bool
     for path in wire.paths:
+        if wire.name in PLATFORM:
+            assert re.fullmatch(r"/api/v1(/[a-z0-9-]+)+", path)
+            assert any(platform_wire(method, path) is wire for method in ("GET", "POST")) and platform_wire("PUT", path) is None
+            continue
         assert re.fullmatch(r"(/[a-z0-9_]+)+", path)
         assert wire_for("POST", path) is wire
         assert wire_for("GET", path) is WIRES["passthrough"]
@@ -173,7 +193,8 @@ def test_what_a_wire_states(wire):
 def test_the_dialect_writes_errors_of_all_kinds(wire):
     for code in CODES:
         error = PenstockError(code, "Words.", param="x", retry_after_s=1)
-        assert json.loads(wire.dialect.error(error, "req_1"))["error"]["message"] == "Words."
+        told = json.loads(wire.dialect.error(error, "req_1"))
+        assert (told if wire.name in PLATFORM else told["error"])["message"] == "Words."
         events = wire.dialect.stream_error(error, "req_1")
         assert b"Words." in events
         assert events.endswith(b"\n\n")
@@ -181,7 +202,7 @@ def test_the_dialect_writes_errors_of_all_kinds(wire):
     assert wire.dialect.keep_alive.endswith(b"\n\n")
 
 
-@every_wire
+@every_naming_wire
 def test_an_example_passes_unchanged_and_is_renamed_in_place(wire):
     body = EXAMPLES[wire.name]
     ask = ask_of(wire, body)
@@ -222,7 +243,7 @@ def test_any_bytes_for_a_body(wire, body):
         assert wire.prepare(body, ask, None) == body or ask.hides_usage
 
 
-@every_wire
+@every_naming_wire
 @settings(deadline=None, max_examples=50)
 @given(fields=st.dictionaries(NAMES, VALUE, max_size=6), model=MODEL)
 def test_any_json_for_a_body(wire, fields, model):
@@ -298,7 +319,7 @@ def test_a_stream_of_any_bytes_can_be_cut_short(wire, seen, body, answer):
     error = PenstockError("insufficient_funds", "Words.")
     for last in (seen[1], b"data: " + json.dumps(answer).encode() + b"\n\n"):
         end = wire.cut_short(error, Cut(Ask(model="m"), body, "req_1", seen[0], last, Usage(output_tokens=5)))
-        assert b"insufficient_funds" in end or b"insufficient_quota" in end or b"billing_error" in end
+        assert b"insufficient_funds" in end or b"insufficient_quota" in end or b"billing_error" in end or b"insufficient_balance" in end
         assert end.endswith(b"\n\n") or wire.name == "realtime"
 
 

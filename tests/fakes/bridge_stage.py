@@ -83,4 +83,5 @@ def add_channels(gateway: LiveGateway, url: str) -> None:
         if wire == "chat":
             add_channel(gateway, "chat-thinks", base_url, provider="openrouter", models=models[1:], wires=(wire,))
             models = models[:1]
-        add_channel(gateway, wire, base_url, provider=PROVIDERS[wire], models=models, wires=(wire,))
+        counts = {"messages": ("count_tokens",), "gemini": ("gemini_count",)}.get(wire, ())
+        add_channel(gateway, wire, base_url, provider=PROVIDERS[wire], models=models, wires=(wire, *counts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import anthropic
-from anthropic import Anthropic
+from anthropic import Anthropic, DefaultHttpxClient
 from anthropic.types import RawMessageStreamEvent
 from pydantic import TypeAdapter
 
@@ -27,7 +27,7 @@ class ClaudeTalker:
     }  # fmt: skip
 
     def __init__(self, gateway: LiveGateway, model: str) -> None:
-        self.client = Anthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0)
+        self.client = Anthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0, http_client=DefaultHttpxClient(verify=False))
         self.model = model
         self.turns: list[Any] = []
 

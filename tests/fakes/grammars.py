@@ -151,7 +151,6 @@ def _chat_ending(golden: Golden, reason: str) -> None:
     assert reason not in ("tool_calls", "function_call") or golden.calls
     ending = {"stop": "end", "content_filter": "refusal", "tool_calls": "tools", "function_call": "tools"}.get(reason, reason)
     golden.ending = "refusal" if golden.refusal and ending == "end" else ending
-    _check_calls(golden)
 
 
 def _chat_usage(usage: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -281,7 +280,6 @@ def _messages_ending(golden: Golden, said: dict[str, Any], usage: dict[str, Any]
     golden.usage = (read, cached, usage["output_tokens"], usage.get("output_tokens_details", {}).get("thinking_tokens", 0))
     golden.pictures = re.findall(r"!\[image\]\(data:[\w/+.-]+;base64,([^)]*)\)", golden.text)
     golden.text = re.sub(r"!\[image\]\(data:[\w/+.-]+;base64,[^)]*\)", "", golden.text)
-    _check_calls(golden)
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", call.id) for call in golden.calls)
 
 
@@ -323,7 +321,7 @@ def responses_stream(stream: bytes, *, shows_usage: bool = True) -> Golden:
     for event in said:
         error = event.get("response", {}).get("error") or {}
         if error.get("code") in RESPONSES_CODES:
-            event = {**event, "response": {**event["response"], "error": {**error, "code": "server_error"}}}
+            error["code"] = "server_error"
         _RESPONSES_EVENTS[event["type"]].model_validate_json(json.dumps(event), strict=True)
     for event in said[2:-1]:
         items.take(event)
@@ -458,7 +456,6 @@ def responses_whole(body: bytes) -> Golden:
     golden.ending = {"max_output_tokens": "length", "content_filter": "refusal"}.get(
         reason, "tools" if golden.calls else "refusal" if golden.refusal else "end"
     )
-    _check_calls(golden)
     return golden
 
 
@@ -493,7 +490,7 @@ def _gemini_parts(golden: Golden, chunk: dict[str, Any]) -> None:
         if kind == "functionCall":
             call = part[kind]
             assert type(call["args"]) is dict and call["name"]
-            golden.calls.append(Called(call["id"], call["name"], json.dumps(call["args"])))
+            golden.calls.append(Called(call.get("id", ""), call["name"], json.dumps(call["args"])))
         elif kind == "inlineData":
             golden.pictures.append(part[kind]["data"])
         elif part.get("thought"):
@@ -510,7 +507,6 @@ def _gemini_ending(golden: Golden, last: dict[str, Any]) -> None:
     wrote = usage["candidatesTokenCount"] + thought
     assert usage["totalTokenCount"] == read + wrote
     golden.usage = (read, usage.get("cachedContentTokenCount", 0), wrote, thought)
-    _check_calls(golden)
 
 
 def gemini_whole(body: bytes) -> Golden:
@@ -529,7 +525,11 @@ def google_error(found: dict[str, Any]) -> str:
     return str(error["message"])
 
 
-def _check_calls(golden: Golden) -> None:
+def sound_calls(golden: Golden) -> None:
+    """Calls that a client can run: told apart by their ids, their arguments JSON objects if the answer is whole.
+
+    What is wrong with them as the provider has sent them may be wrong as the client gets them: that is for models to mind.
+    """
     ids = [call.id for call in golden.calls]
     assert len(set(ids)) == len(ids)
     for call in golden.calls:

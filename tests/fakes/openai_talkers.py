@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import openai
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -29,7 +29,7 @@ class ChatTalker:
     }  # fmt: skip
 
     def __init__(self, gateway: LiveGateway, model: str) -> None:
-        self.client = OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0)
+        self.client = OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, http_client=DefaultHttpxClient(verify=False))
         self.model = model
         self.turns: list[Any] = []
 
@@ -123,7 +123,8 @@ class AsyncChatTalker(ChatTalker):
 
     def _run(self, ask: Any) -> Any:
         async def run() -> Any:
-            async with AsyncOpenAI(base_url=self.client.base_url, api_key=self.client.api_key, max_retries=0) as client:
+            http = DefaultAsyncHttpxClient(verify=False)
+            async with AsyncOpenAI(base_url=self.client.base_url, api_key=self.client.api_key, max_retries=0, http_client=http) as client:
                 return await ask(client)
 
         return asyncio.run(run())
@@ -153,7 +154,7 @@ class ResponsesTalker:
     statuses = ChatTalker.statuses
 
     def __init__(self, gateway: LiveGateway, model: str) -> None:
-        self.client = OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0)
+        self.client = OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, http_client=DefaultHttpxClient(verify=False))
         self.model = model
         self.items: list[Any] = []
 
@@ -199,7 +200,7 @@ class ResponsesTalker:
         with self.client.responses.stream(**self.options(wants), **form) as stream:
             for last in stream:  # noqa: B007  the last one is looked at
                 pass
-            if last.type == "response.completed":
+            if last.type != "response.incomplete":
                 return self._keep(stream.get_final_response())
         return self._keep(last.response)
 

@@ -24,6 +24,7 @@ WEIGHT_LIMIT = 1000
 PRIORITY_LIMIT = 1000
 HEADERS_LIMIT = 50
 VALUE_LIMIT = 4096
+NUMBER_LIMIT = 2**53
 TAGS_LIMIT = 50
 SECRET_LIMIT = 8192
 TIMEOUTS = {"connect_s": 300.0, "first_byte_s": 86_400.0, "idle_s": 86_400.0, "total_s": 86_400.0}
@@ -32,6 +33,7 @@ COST_LIMIT_MICRO = 1000 * PER_MILLION
 ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings", "/models")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9])?")
 _TAG = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _OURS = frozenset(
@@ -128,7 +130,9 @@ def check_base_url(url: str, provider: Provider, *, allow_private: bool) -> None
         raise wrong(f"Channels of {provider.title or provider.name} need a base URL: there is no usual one.", "base_url")
     if len(url) > URL_LIMIT or not url.isascii() or not url.isprintable() or " " in url:
         raise wrong(f"A base URL has at most {URL_LIMIT} printable characters of ASCII and no blanks.", "base_url")
-    parts = _split(url, "base_url")
+    parts = _split(url)
+    if parts is None or not _HOST.fullmatch(parts.hostname or ""):
+        raise wrong("It must be a URL such as https://api.example.com/v1.", "base_url")
     if "?" in url or "#" in url or "@" in parts.netloc:
         raise wrong("A base URL has no user, query or fragment. A credential belongs to `credentials`.", "base_url")
     path = parts.path.rstrip("/")
@@ -147,11 +151,12 @@ def check_proxy(url: str) -> None:
     """Raises PenstockError for what is no HTTP proxy, such as http://user:password@proxy.example.com:3128."""
     if len(url) > URL_LIMIT or not url.isascii() or not url.isprintable() or " " in url:
         raise wrong(f"A proxy's URL has at most {URL_LIMIT} printable characters of ASCII and no blanks.", "proxy")
-    _split(url, "proxy")
     try:
-        Proxy.of(url)
+        found = Proxy.of(url)
     except ValueError as refused:
         raise wrong(f"{str(refused).capitalize()}. It is asked to CONNECT.", "proxy") from None
+    if not _HOST.fullmatch(found.host) or _split(url) is None:
+        raise wrong("The proxy's host or port cannot be one.", "proxy")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
@@ -183,15 +188,15 @@ def check_secret(provider: Provider, secret: str) -> str:
     return secret
 
 
-def _split(url: str, param: str) -> SplitResult:
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None where there is nothing to connect to."""
     try:
         parts = urlsplit(url)
-        port = parts.port
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-            raise ValueError
+        if parts.port == 0:
+            return None
         Origin.of(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
     except ValueError:
-        raise wrong("It must be a URL such as https://api.example.com/v1.", param) from None
+        return None
     return parts
 
 
@@ -239,6 +244,9 @@ def _check_options(options: Mapping[str, Any], provider: Provider) -> None:
         if name not in provider.options:
             known = ", ".join(provider.options) or "none"
             raise wrong(f"{provider.title or provider.name} has no option '{name[:100]}'. It has: {known}.", "options")
-        well = value.isprintable() and len(value) <= VALUE_LIMIT if isinstance(value, str) else isinstance(value, int | float)
+        if isinstance(value, str):
+            well = value.isprintable() and len(value) <= VALUE_LIMIT
+        else:
+            well = isinstance(value, int | float) and -NUMBER_LIMIT <= value <= NUMBER_LIMIT
         if not well:
-            raise wrong(f"The option '{name}' is a text, a number, or true or false.", "options")
+            raise wrong(f"The option '{name}' is a text of one line, a number, or true or false.", "options")

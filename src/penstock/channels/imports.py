@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.accounts.identity import Identity
 from penstock.channels.drafts import Draft, check_draft, check_secret, wrong
-from penstock.channels.service import Channels, Whole
+from penstock.channels.service import Channels, Whole, check_label
 from penstock.channels.sets import Entry
 from penstock.kit.errors import PenstockError
 
@@ -86,6 +86,7 @@ def _check(entry: Entry, whole: Whole | None) -> None:
         if len(set(labels)) != len(labels):
             raise wrong("Several credentials need labels that differ.", "credentials")
         for given in entry.credentials:
+            check_label(given.label)
             if given.secret:
                 check_secret(provider, given.secret)
     except PenstockError as refused:

@@ -250,7 +250,7 @@ class Channels:
             self._seal(row, credential, changes["secret"])
             await _forget_breakers(session, row, credential)
         if "label" in changes:
-            credential.label = _checked_label(changes["label"])
+            credential.label = check_label(changes["label"])
         if "enabled" in changes:
             credential.enabled = changes["enabled"]
         await self._changed(session, who, "channel.credential.change", row, {"credential": credential.id, "fields": sorted(changes)})
@@ -289,7 +289,7 @@ class Channels:
 
     def _credential(self, row: ChannelRow, given: Given) -> CredentialRow:
         now_ms = self._now_ms()
-        label = _checked_label(given.label)
+        label = check_label(given.label)
         credential = CredentialRow(id=new_id("crd", now_ms), channel_id=row.id, label=label, enabled=given.enabled, created_at_ms=now_ms)
         self._seal(row, credential, given.secret)
         return credential
@@ -329,7 +329,8 @@ def pairs_of(row: ChannelRow) -> list[tuple[str, str | None]]:
     return [(str(public), served) for public, served in row.models]
 
 
-def _checked_label(label: str) -> str:
+def check_label(label: str) -> str:
+    """A credential's label. Raises PenstockError for one that cannot be."""
     if len(label) > LABEL_LIMIT or not (label.isprintable() or not label):
         raise wrong(f"A label has at most {LABEL_LIMIT} printable characters.", "label")
     return label

@@ -143,7 +143,7 @@ class Translated(Plain):
     __slots__ = ("_answer", "_crossing", "_passes")
 
     def __init__(self, exchange: Exchange, crossing: Crossing, head: Head, connection: Connection, record_limit: int) -> None:
-        super().__init__(exchange, crossing.ask, head, connection, record_limit)
+        super().__init__(exchange, crossing.ask, head, connection, record_limit, channel)
         self._crossing = crossing
         self._wire = crossing.wire
         self._answer: tuple[int, bytes, bytes] | None = None

@@ -20,7 +20,6 @@ from penstock.relay.request import cross, request_on, request_over
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel
 from penstock.upstream.client.connection import Connection, UpstreamError
-from penstock.upstream.complaints import ProviderRefusal
 from penstock.upstream.faults import Fault, fault_of
 
 if TYPE_CHECKING:
@@ -89,12 +88,12 @@ async def call(
             try:
                 if lane.errand is not None:
                     await run_errand(lane, exchange, answer, record_limit, plane)
+                    _name(lane, exchange, plane)
                     return
                 answer.crossing = cross(lane, exchange)
             except PenstockError as refused:  # it cannot be said there; another lane may know how
                 error = error or refused
-                again = refused.code == "upstream_refused" or (isinstance(refused, ProviderRefusal) and refused.again)
-                if answer.sent_ns and not again:
+                if answer.sent_ns or not _may_go_on(index, route, exchange, plane):
                     break  # it may have been done in part
                 continue
         try:
@@ -107,8 +106,7 @@ async def call(
         if failed is None or (failed.error is None and not _may_go_on(index, route, exchange, plane)):
             if answer.crossing is not None:
                 exchange.notes = answer.crossing.dropped
-            if plane.settings.show_channel:
-                exchange.notes += b"x-penstock-channel: %b\r\n" % lane.channel.name.encode()
+            _name(lane, exchange, plane)
             return
         answer.failed(failed.fault)
         answer.give_up()
@@ -149,6 +147,12 @@ async def _ask(ask: Ask, exchange: Exchange, answer: Answer) -> Head:
     if upload is not None and head.status >= 400:
         upload.stop()
     return head
+
+
+def _name(lane: Lane, exchange: Exchange, plane: Plane) -> None:
+    """Tell the client which channel has answered, where that is wanted."""
+    if plane.settings.show_channel:
+        exchange.notes += b"x-penstock-channel: %b\r\n" % lane.channel.name.encode()
 
 
 def _may_go_on(index: int, route: Route, exchange: Exchange, plane: Plane) -> bool:
@@ -197,9 +201,9 @@ def splice(answer: Answer, ask: Ask, exchange: Exchange, record_limit: int, guar
         else:
             receiver = Told(exchange, ask, head, connection, record_limit, guard, crossing)
     elif crossing is None:
-        receiver = Plain(exchange, ask, head, connection, record_limit)
+        receiver = Plain(exchange, ask, head, connection, record_limit, answer.channel)
     else:
-        receiver = Translated(exchange, crossing, head, connection, record_limit)
+        receiver = Translated(exchange, crossing, head, connection, record_limit, answer.channel)
     answer.splice = receiver
     connection.deliver(receiver)
     return receiver.ended

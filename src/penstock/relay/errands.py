@@ -77,10 +77,14 @@ class Delivered:
 
 
 async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limit: int, plane: Plane) -> None:
-    """Do a lane's errand, into `answer`. Raises PenstockError for what is refused, and where the provider failed."""
+    """Do a lane's errand, into `answer`. Raises PenstockError for what is refused, and where the provider failed.
+
+    If nothing has been done then, `answer.sent_ns` is 0: another lane may be asked.
+    """
     assert lane.errand is not None  # noqa: S101  the caller looked
     channel, target = lane.channel, exchange.target
     answer.sent_ns = perf_counter_ns()
+    fetcher = Fetcher(channel)
     order = Order(
         model=lane.served or "",
         public=lane.model or "",
@@ -89,7 +93,7 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
         fields=_fields(exchange),
         request_id=exchange.id,
         created=int(time.time()),
-        fetch=Fetcher(channel),
+        fetch=fetcher,
         download=Downloader(Means(plane.tls(), channel.pool.proxy, channel.pool.allow_private)),
         settings=dict(channel.terms.options),
         offer=(channel.offers or {}).get(lane.served or ""),
@@ -100,10 +104,17 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
         result = await _done(lambda: lane.errand.run(order), channel.name)  # type: ignore[union-attr]
     except UpstreamError as failure:
         answer.failed(fault_of(failure, connecting=failure.kind == "refused"))
+        if not fetcher.begun:
+            answer.sent_ns = 0
         raise refusal(failure) from None
-    except ProviderRefusal as refused:
-        if refused.fault is not None:
-            answer.failed(refused.fault)
+    except PenstockError as refused:
+        again = True
+        if isinstance(refused, ProviderRefusal):
+            again = refused.again
+            if refused.fault is not None:
+                answer.failed(refused.fault)
+        if again and not fetcher.begun:
+            answer.sent_ns = 0
         raise
     answer.head_ns = perf_counter_ns()
     answer.head = Head(result.status, [(b"content-type", result.content_type)], None, True, result.content_type, b"")

@@ -19,10 +19,12 @@ from penstock.relay.exchange import stopping
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.tape import Tape
+from penstock.upstream.complaints import EMPTY, emptiness
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
+    from penstock.upstream.channel import Channel
     from penstock.upstream.client.connection import Connection, UpstreamError
     from penstock.upstream.client.head import Head
     from penstock.upstream.wires.wire import Ask
@@ -65,19 +67,24 @@ class Splice(Protocol):
 class Plain:
     """An answer that is not an event stream."""
     __slots__ = (
-        "_ask", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_size", "_sized",
-        "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
+        "_ask", "_channel", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_refused",
+        "_size", "_sized", "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  what an answer depends on
+        self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int, channel: Channel | None = None
+    ) -> None:  # fmt: skip
         self._exchange = exchange
         self._ask = ask
+        self._channel = channel
         self._wire = exchange.wire
+        self._refused: PenstockError | None = None
+        """It says that all is well, and is no answer."""
         self._head = head
         self._connection = connection
         self._gathered: list[bytes] = []
         # Sound and files are heard and saved as they arrive; only JSON is of no use before it is whole.
-        self._gather_limit = GATHERED_LIMIT if b"json" in head.content_type else 0
+        self._gather_limit = GATHERED_LIMIT if b"json" in head.content_type or head.status >= 400 else 0
         self._size = 0
         self._streams = False
         self._held = b""
@@ -106,7 +113,9 @@ class Plain:
             self.body(part)
 
     def end(self) -> None:
-        """The body is whole."""
+        """The body is whole. Of an error it is seen to that the operator's credential is not repeated in it."""
+        if self._head.status >= 400 and self._channel is not None and self._gathered:
+            self._gathered = [self._channel.without_secret(b"".join(self._gathered))]
         self.ended.set(COMPLETE)
 
     def broken(self, error: UpstreamError) -> None:
@@ -177,7 +186,19 @@ class Plain:
         encoding = self._head.content_encoding
         if encoding:
             body = expand(body, encoding, GATHERED_LIMIT * 16) or body
-        return self._wire.read(body, self._ask)
+        usage, estimated = self._wire.read(body, self._ask)
+        if (estimated or not usage.calls) and self._exchange.target.method == b"POST" and self._head.status == 200 and self.ended.done:
+            return self._of_nothing(body, usage, estimated)
+        return usage, estimated
+
+    def _of_nothing(self, body: bytes, usage: Usage, estimated: bool) -> tuple[Usage, bool]:
+        """The usage of an answer that states none: none where there is no answer, which is the provider's failure."""
+        why = emptiness(body) if self._error is None and self._wire.name != "passthrough" else None
+        if why is None:
+            return usage, estimated
+        if not body or why != EMPTY:
+            self._refused = PenstockError("upstream_invalid", f"The provider's answer cannot be used: {why}")
+        return Usage(calls=0), False
 
     def beginning(self, limit_bytes: int) -> bytes:
         """What was gathered."""
@@ -205,6 +226,9 @@ class Plain:
         if self._streams:
             end = b"0\r\n\r\n" if self._held_framed else b""
             exchange.write((self._framed(self._held) if self._held else b"") + end)
+        elif self._refused is not None:
+            exchange.refuse(self._refused)
+            return
         else:
             self._whole(lines)
         exchange.finish()

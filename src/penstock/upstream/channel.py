@@ -16,6 +16,8 @@ from penstock.upstream.offers import Offer
 from penstock.upstream.providers import Provider
 
 PATHS_KEPT = 1024
+SECRET_BYTES = 8
+"""Shorter credentials may be words that answers are full of."""
 _PATH = re.compile(r"[!-~]*")
 
 
@@ -57,7 +59,7 @@ class Channel:
     """
 
     __slots__ = (
-        "_base_path", "_extra", "_lines", "_own", "_paths", "base_url", "breakers", "name", "names", "offers", "pool", "provider", "terms",
+        "_base_path", "_extra", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool", "provider", "terms",
         "transparent", "wires",
     )  # fmt: skip
 
@@ -78,6 +80,7 @@ class Channel:
         if not _PATH.fullmatch(self._base_path):
             raise ValueError(f"the path of a base URL has characters that must be percent-encoded: {base_url!r}")
         credential = provider.credential(secret) if secret is not None else b""
+        self._secret = secret.encode() if secret is not None and len(secret) >= SECRET_BYTES else b""
         own = b"".join(b"%b: %b\r\n" % pair for pair in terms.headers)
         self._own = tuple(b"\n%b: " % key for key, _ in terms.headers)
         self._lines = b" HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n%b%b" % (pool.origin.authority, credential, own)
@@ -95,6 +98,11 @@ class Channel:
             return False
         offer = self.offers.get(served) if self.offers is not None and served is not None else None
         return offer is None or offer.wires is None or wire in offer.wires
+
+    def without_secret(self, body: bytes) -> bytes:
+        """What a provider has answered without the credential, which some repeat when they refuse it; of the same length."""
+        secret = self._secret
+        return body.replace(secret, b"*" * len(secret)) if secret and secret in body else body
 
     def request(self, method: bytes, path: str, query: bytes, headers: bytes, model: str | None = None) -> bytes:
         """The beginning of a request: request line, host, credential, then `headers` (whole lines)."""

@@ -12,10 +12,15 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.faults import READ_BYTES, Fault, read_fault, seconds_of
 
 WORDS_LIMIT = 600
+EMPTY = "it is empty"
 _READ_LIMIT = 64 * 1024
 _OURS = frozenset((401, 402, 403, 407))
 """The operator's credential or credit: nothing that the caller has done, and no business of theirs."""
 _CALLERS = frozenset((400, 404, 405, 406, 411, 413, 414, 415, 416, 422))
+_NOTHING = frozenset((b"", b"{}", b"[]", b"null"))
+_MARKS = (b'"error"', b'"errors"', b'"success"')
+_PLACES = ("object", "choices", "output", "content", "data", "candidates", "result", "usage", "text", "id")
+"""Where answers have what was asked for, or say what they are."""
 _BLANKS = re.compile(r"\s+")
 
 
@@ -25,6 +30,25 @@ class ProviderRefusal(PenstockError):
     fault: Fault | None = None
     again: bool = False
     """Nothing has been done: another channel may be asked for the same."""
+
+
+def emptiness(body: bytes) -> str | None:
+    """Why there is no answer in a success: nothing at all, an empty value, or the provider's error; None where there is one, or may be.
+
+    An object that has a place for an answer is one, whatever else it says.
+    """
+    text = body.strip() if len(body) <= _READ_LIMIT else body
+    if text in _NOTHING:
+        return EMPTY
+    if not text.startswith(b"{") or len(text) > _READ_LIMIT or not any(mark in text for mark in _MARKS):
+        return None
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if any(found.get(place) for place in _PLACES) or not (found.get("error") or found.get("errors") or found.get("success") is False):
+        return None
+    return f"it is an error: {words(text) or 'without words'}"
 
 
 def words(body: bytes) -> str:

@@ -37,3 +37,13 @@ async def test_what_makes_no_sense_is_refused():
     with pytest.raises(PenstockError) as caught:
         await ERRANDS["count_tokens", "chat"].run(order({"model": "claude", "messages": "x"}))
     assert caught.value.code == "invalid_request"
+
+
+@pytest.mark.parametrize("target", ["chat", "responses", "messages"])
+async def test_gemini_s_counting(target):
+    contents = {"contents": [{"role": "user", "parts": [{"text": "Hello, Gemini, how are you?"}]}]}
+    plain = await ERRANDS["gemini_count", target].run(order(contents))
+    assert (plain.status, plain.usage) == (200, Usage(calls=0))
+    whole = contents | {"systemInstruction": {"parts": [{"text": "You are a scientist"}]}}
+    longer = await ERRANDS["gemini_count", target].run(order({"generateContentRequest": whole}))
+    assert 4 <= json.loads(plain.body)["totalTokens"] < json.loads(longer.body)["totalTokens"] <= 25

@@ -39,6 +39,7 @@ async def fetch(  # noqa: PLR0913  what a request is
             raise
         # A kept connection was closed in the instant it was used: the provider has not read the request.
         head, content = await gather(await channel.pool.connect(), request, limit, to_head=to_head)
+    content = channel.without_secret(content) if head.status >= 400 else content
     return Fetched(head.status, head.content_type.decode("latin-1"), content, head.headers)
 
 
@@ -49,9 +50,19 @@ class Fetcher:
         self._channel = channel
         self._model = model
         self._limit = limit
+        self.begun = 0
+        """So many POSTs have been done, or may have been: all but those that were refused."""
 
     async def __call__(self, method: str, path: str, *, query: bytes = b"", headers: bytes = b"", body: bytes = b"") -> Fetched:
         """Call the provider. Raises UpstreamError."""
-        return await fetch(
-            self._channel, method, path, query=query, headers=headers, body=body, model=self._model, limit=self._limit
-        )  # fmt: skip
+        posts = method == "POST"
+        self.begun += posts
+        try:
+            fetched = await fetch(
+                self._channel, method, path, query=query, headers=headers, body=body, model=self._model, limit=self._limit
+            )  # fmt: skip
+        except UpstreamError as failure:
+            self.begun -= posts and failure.kind in ("refused", "full")
+            raise
+        self.begun -= posts and fetched.status >= 300
+        return fetched

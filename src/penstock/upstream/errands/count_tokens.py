@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from penstock.upstream.bridges.gemini.asks_in import read_ask
 from penstock.upstream.bridges.messages import counting
 from penstock.upstream.bridges.messages.asks_in import asked_of
 from penstock.upstream.errands.errand import Errand, Order, Result
@@ -24,4 +25,22 @@ class CountTokens:
         return Result(200, b"application/json", msgspec.json.encode({"input_tokens": tokens}), Usage(calls=0))
 
 
-ERRANDS: tuple[Errand, ...] = tuple(CountTokens(target) for target in ("chat", "responses", "gemini"))
+class GeminiCount:
+    """From Gemini's `:countTokens` to a provider of another wire."""
+
+    source = "gemini_count"
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    async def run(self, order: Order) -> Result:
+        """The count of the contents, or of the whole request where the client has given that."""
+        inner = order.fields.get("generateContentRequest") or order.fields.get("generate_content_request")
+        asked = read_ask(msgspec.json.encode(inner if isinstance(inner, dict) else order.fields))
+        return Result(200, b"application/json", msgspec.json.encode({"totalTokens": counting.count(asked)}), Usage(calls=0))
+
+
+ERRANDS: tuple[Errand, ...] = (
+    *(CountTokens(target) for target in ("chat", "responses", "gemini")),
+    *(GeminiCount(target) for target in ("chat", "responses", "messages")),
+)

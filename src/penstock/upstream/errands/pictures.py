@@ -7,6 +7,7 @@ import zlib
 from base64 import b64encode
 from io import BytesIO
 
+from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.complaints import unreadable
 from penstock.upstream.errands.errand import Order
 
@@ -32,10 +33,13 @@ def data_url(data: bytes) -> str:
 
 
 async def as_base64(order: Order, url: str) -> str:
-    """The picture at a URL, in base64. Raises UpstreamError, and ProviderRefusal for what is no picture."""
+    """The picture at a URL, in base64. Raises ProviderRefusal when it does not come, or is none."""
     if url.startswith("data:"):
         return url.partition(",")[2]
-    answer = await order.download(url)
+    try:
+        answer = await order.download(url)
+    except UpstreamError as failure:  # the picture has been made: that says nothing of whoever makes them
+        raise unreadable(f"a picture cannot be fetched: {failure}") from failure
     if answer.status >= 300:
         raise unreadable(f"a picture cannot be fetched (status {answer.status})")
     if kind_of(answer.body) is None or len(answer.body) > FILE_LIMIT:

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from penstock.kit.errors import PenstockError
 from penstock.upstream.dialects import google
 from penstock.upstream.wires import asks
 from penstock.upstream.wires.jsonwire import MODEL, JsonWire
@@ -33,7 +34,9 @@ def model_at(path: str) -> str | None:
 
 
 def path_at(version: str, model: str, method: str) -> str:
-    """The path of a method of a model."""
+    """The path of a method of a model. Raises PenstockError `model_not_found` for a name that would lead to another place."""
+    if not {".", ".."}.isdisjoint(model.split("/")):
+        raise PenstockError("model_not_found", f"The model {model[:100]!r} is not served here.", param="model")
     folder = "" if model.startswith(_TUNED) else "models/"
     return f"{version}/{folder}{quote(model.removeprefix('models/'), safe=_SAFE)}:{method}"
 

@@ -40,7 +40,8 @@ def test_googles_error_is_read(body):
 
 
 def test_other_answers_are_their_own_words():
-    assert read_failure(502, b"<html>Bad Gateway</html>").message == "<html>Bad Gateway</html>"
+    assert read_failure(502, b"Bad Gateway").message == "Bad Gateway"
+    assert read_failure(502, b"<html>Bad Gateway</html>").message == "The provider answered with status 502 and no words."
     assert read_failure(503, b" ").message.startswith("The provider answered with status 503")
     assert read_failure(500, b'{"error":"boom"}').message == "boom"
     assert failure_in({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}) == Failure(429, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED")

@@ -23,7 +23,9 @@ def read_failure(status: int, body: bytes) -> Failure:
     if failure is not None:
         return failure
     words = body[:_SHOWN].decode("utf-8", "replace").strip()
-    return Failure(status, words or f"The provider answered with status {status} and no words.")
+    if not words or words.startswith("<"):  # nothing, or a page for people to look at
+        words = f"The provider answered with status {status} and no words."
+    return Failure(status, words)
 
 
 def failure_in(found: Any, status: int = 0) -> Failure | None:

@@ -34,6 +34,7 @@ _CODES = {
     "upstream_broken": "server_error",
 }
 """The codes that clients act upon, Codex above all, by what other providers call the same."""
+_EVENT_CODES = frozenset(_CODES.values())
 _CODES_BY_STATUS = {402: "insufficient_quota", 429: "rate_limit_exceeded", 503: "server_is_overloaded", 529: "server_is_overloaded"}
 _STATUSES = {
     "rate_limit_exceeded": 429,
@@ -64,7 +65,10 @@ def code_of(failure: Failure) -> str | None:
 def event_error(failure: Failure) -> dict[str, str]:
     """The `error` of a response that has failed."""
     code = code_of(failure)
-    return {"code": clean(code) if code else "server_error", "message": clean(failure.message)}
+    if code not in _EVENT_CODES:
+        # The codes of a response that has failed are a closed list; of these two the first is tried again.
+        code = "server_error" if failure.status >= 500 else "invalid_prompt"
+    return {"code": code, "message": clean(failure.message)}
 
 
 def write_failure(failure: Failure) -> tuple[int, bytes]:
