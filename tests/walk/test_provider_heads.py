@@ -90,14 +90,16 @@ def test_a_long_head_that_is_allowed(stage):
 def test_odd_answers_are_passed_on(stage, fault):
     stage.script(*fake_faults.ODD_PLAIN[fault])
     answered = stage.ask("chat")
+    if fault == "empty body":
+        check_refusal("chat", answered, 502, "upstream_invalid")
+        assert stage.row(answered)["cost_nano"] == 0
+        return
     bad = "HTML" in fault
     assert answered.status == (502 if bad else 200)
     if fault == "gzip":
         assert answered.header("content-encoding") == "gzip"
     elif bad:
         assert answered.body == b"<html><h1>502 Bad Gateway</h1></html>"
-    elif fault == "empty body":
-        assert (answered.body, answered.header("content-length")) == (b"", "0")
     else:
         assert answered.body in (BODY, b"hello")
     assert answered.header("transfer-encoding") is answered.header("trailer") is answered.header("x-sum") is None

@@ -168,7 +168,7 @@ async def disable_channel(channel_id: ChannelRef, who: Admin, channels: Service,
 
 @routes.post("/channels/{channel_id}/reset", status_code=204, responses=_MISSING)
 async def reset_channel(channel_id: ChannelRef, who: Admin, channels: Service, door: Door) -> None:
-    """Have what failed of late and is left alone be asked again at once, with every credential and model. For channels from settings, too."""
+    """Have what failed of late be asked again at once, with every credential and model. A channel from settings has its name for an id."""
     await channels.reset(who, channel_id, {each.name for each in door.channels if not each.terms.id})
 
 

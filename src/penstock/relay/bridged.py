@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
     from penstock.relay.guard import Guard
     from penstock.upstream.bridges.bridge import Crossing
+    from penstock.upstream.channel import Channel
     from penstock.upstream.client.connection import Connection
     from penstock.upstream.client.head import Head
     from penstock.upstream.wires.wire import Ask
@@ -142,7 +143,9 @@ class Translated(Plain):
 
     __slots__ = ("_answer", "_crossing", "_passes")
 
-    def __init__(self, exchange: Exchange, crossing: Crossing, head: Head, connection: Connection, record_limit: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  those of `Plain`, and the crossing
+        self, exchange: Exchange, crossing: Crossing, head: Head, connection: Connection, record_limit: int, channel: Channel | None = None
+    ) -> None:  # fmt: skip
         super().__init__(exchange, crossing.ask, head, connection, record_limit, channel)
         self._crossing = crossing
         self._wire = crossing.wire

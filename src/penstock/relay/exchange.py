@@ -101,14 +101,22 @@ class Exchange:
     @property
     def dialect(self) -> Dialect:
         """How this client's errors are written: the wire's own way, or where no wire is known, as its headers suggest."""
-        if self.wire.name == "passthrough" and self.is_anthropic:
-            return WIRES["messages"].dialect
+        if self.wire.name == "passthrough":
+            if self.is_anthropic:
+                return WIRES["messages"].dialect
+            if self.is_google:
+                return WIRES["gemini"].dialect
         return self.wire.dialect
 
     @property
     def is_anthropic(self) -> bool:
         """The request has the shape of one to Anthropic."""
         return b"anthropic-version: " in self.sifted.forward or self.target.path.startswith(("/v1/messages", "/v1/complete/"))
+
+    @property
+    def is_google(self) -> bool:
+        """The request has the shape of one to Google. Its SDKs also use the paths of others, such as /v1/models, and say who they are."""
+        return self.target.path.startswith("/v1beta/") or b"x-goog-api-client: " in self.sifted.forward
 
     def head(self, status: int, lines: list[bytes], framing: bytes) -> bytes:
         """The head of the answer: status line, `lines`, our own headers, `framing` (a whole line or nothing)."""

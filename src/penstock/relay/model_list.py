@@ -52,9 +52,9 @@ async def answer_models(exchange: Exchange, plane: Plane) -> None:
     """Answer one exchange. Raises PenstockError: 401, 403, 404 for a model that there is not, or that the key may not use."""
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
     permit(caller, exchange, plane, wire=False)  # 403
-    google = exchange.target.path.startswith(GOOGLE_PATH)
+    google = exchange.is_google
     query = {name: values[-1] for name, values in parse_qs(exchange.target.query.decode("ascii")).items()}
-    path = exchange.target.path.removeprefix(GOOGLE_PATH if google else MODELS_PATH)
+    path = exchange.target.path.removeprefix(GOOGLE_PATH).removeprefix(MODELS_PATH)
     shape = "google" if google else "anthropic" if exchange.is_anthropic else "openai"
     roster: Roster = plane.door.known_roster or await spawn(plane.door.roster(), name="roster", awaited=True)
     if path.startswith("/"):

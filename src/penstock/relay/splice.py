@@ -66,6 +66,7 @@ class Splice(Protocol):
 
 class Plain:
     """An answer that is not an event stream."""
+
     __slots__ = (
         "_ask", "_channel", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_refused",
         "_size", "_sized", "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
@@ -197,7 +198,7 @@ class Plain:
         if why is None:
             return usage, estimated
         if not body or why != EMPTY:
-            self._refused = PenstockError("upstream_invalid", f"The provider's answer cannot be used: {why}")
+            self._refused = PenstockError("upstream_invalid", f"The provider's answer cannot be used: {why}.")
         return Usage(calls=0), False
 
     def beginning(self, limit_bytes: int) -> bytes:

@@ -59,8 +59,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_base_path", "_extra", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool", "provider", "terms",
-        "transparent", "wires",
+        "_base_path", "_extra", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool", "provider",
+        "terms", "transparent", "wires",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913  what a channel is

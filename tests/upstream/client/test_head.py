@@ -172,3 +172,11 @@ def test_valid_headers_come_out_in_order(pairs):
     pairs = [(b"x-" + name, value) for name, value in pairs]
     data = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in pairs) + b"\r\n"
     assert parse_head(data, to_head=False).headers == [(name.lower(), value) for name, value in pairs]
+
+
+@pytest.mark.parametrize(("version", "line", "kept"), [
+    (b"1.1", b"", True), (b"1.1", b"connection: Close\r\n", False), (b"1.1", b"connection: keep-alive\r\n", True), (b"1.0", b"", False),
+])  # fmt: skip
+def test_an_empty_answer_lets_the_connection_be_kept(version, line, kept):
+    head = parse_head(b"HTTP/%b 200 OK\r\n%bcontent-length: 0\r\n\r\n" % (version, line), to_head=False)
+    assert (head.framing, head.keep_alive) == (None, kept)

@@ -9,7 +9,6 @@ import pytest
 
 from media_vendors import PICTURE
 from penstock.kit.errors import PenstockError
-from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.complaints import ProviderRefusal
 from penstock.upstream.errands import ERRANDS
 from penstock.upstream.errands.flux import Flux
@@ -70,7 +69,7 @@ async def test_a_picture_that_cannot_be_fetched(replicate, caller, file):
 
 async def test_a_picture_at_a_private_address(replicate, caller):
     caller.refused = frozenset({f"{replicate.url}/files/pred0-0.png"})
-    with pytest.raises(UpstreamError):
+    with pytest.raises(ProviderRefusal):
         await run(caller, "dev", {"prompt": "a cat", "response_format": "b64_json"})
 
 

@@ -94,4 +94,9 @@ def parse_head(data: bytes, *, to_head: bool) -> Head:
             framing, keep_alive = UntilClose(), False
         elif size := int(length):
             framing = Length(size)
+        else:
+            # After a message without a body llhttp has forgotten that the connection may be kept.
+            keep_alive = parser.get_http_version() == "1.1" and not any(
+                name == b"connection" and b"close" in value.lower() for name, value in headers
+            )
     return Head(status, headers, framing, keep_alive, content_type, content_encoding)
