@@ -4,7 +4,7 @@
 #   make install      what it needs, into .venv: then .venv/bin/penstock is the program
 #   make test         every test, on every core
 #   make chaos        kills, outages and misbehaving providers for STORM_S seconds each, 120 unless told
-#   make test-clients real programs (Claude Code, Codex), installed from npm into .clients, against a gateway on loopback
+#   make test-clients real programs (Claude Code, Codex, Gemini CLI) and libraries, from npm in .clients, against a gateway on loopback
 #   make check        format, lint, types, import contracts
 #   make docs         links, code blocks and reference tables of the documentation
 #   make bench        the figures, beside nginx (needs nginx and wrk); QUICK=1 for a shorter run

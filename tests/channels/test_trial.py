@@ -38,6 +38,18 @@ async def make(channels, operator, vendor, **changes) -> None:
     await channels.create(operator, Draft("main", given.pop("provider", "openai-compatible"), **given), [Given(SECRET, "first")])
 
 
+async def test_a_channel_from_settings(channels, provider):
+    pulse = Pulse(0.02)
+    pulse.start()
+    trials = Trials(Settings(openai_api_key="sk-env-placeholder", openai_base_url=f"{provider.url}/v1"), channels, pulse)
+    provider.script(answer({"error": {"message": "no such key: sk-env-placeholder"}}, 401))
+    (trial,) = await trials.test("openai", model="gpt-4o-mini")
+    assert (trial.verdict.code, trial.model) == ("wrong_key", "gpt-4o-mini") and "sk-env" not in trial.verdict.text
+    with pytest.raises(PenstockError, match="no channel"):
+        await trials.test("anthropic")
+    pulse.stop()
+
+
 @pytest.mark.parametrize(
     ("answered", "code", "said"),
     [

@@ -35,7 +35,9 @@ class Run:
 @pytest.fixture(scope="session")
 def installed() -> Path:
     """Where the programs are."""
-    assert (CLIENTS / "codex").exists(), "the programs are not installed: use `make test-clients`"
+    assert all((CLIENTS / name).exists() for name in ("claude", "codex", "gemini")), (
+        "the programs are not installed: use `make test-clients`"
+    )
     return CLIENTS
 
 
@@ -79,7 +81,7 @@ def gateway(tmp_path: Path, coder: Coder) -> Iterator[LiveGateway]:
     """
     with LiveGateway(tmp_path / "gateway", demo=True, show_channel=True) as gateway:
         demo_url, known = gateway.plane.channels[0].base_url, len(gateway.plane.channels)
-        names = ("claude-coder", "coder", "gpt-5.5", "gpt-6.1-sol")
+        names = ("claude-coder", "coder", "gemini-2.5-pro", "gpt-5.5", "gpt-6.1-sol")
         drafts = [Draft("coder", "openai-compatible", f"{coder.url}/v1", tuple((name, "coder") for name in names), wires=("chat",))]
         drafts += [Draft(wire, "demo", demo_url, ((f"claude-by-{wire}", "demo-tool"),), wires=(wire,)) for wire in WIRES]
         for draft in drafts:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from conversations import asks, decoded, replies
 from crossed import MODELS, PAIRS, carried, cross, natively, provider_of, streamed
-from grammars import GRAMMARS, Called, Golden, sound_calls
+from golden import Called, Golden, sound_calls
+from grammars import GRAMMARS
 from penstock.kit.errors import PenstockError
 from penstock.kit.sse import split
 from penstock.upstream.bridges import SIDES
@@ -22,8 +23,13 @@ from penstock.upstream.bridges.side import About
 from penstock.upstream.usage import Usage
 
 every_pair = pytest.mark.parametrize(("source", "target"), PAIRS)
-some = settings(max_examples=200, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
-few = settings(some, max_examples=20)
+some = settings(
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    deadline=None,
+)
+few = settings(some, max_examples=6)
 PIECES = st.sampled_from([1, 1, 2, 7, 10_000])
 
 
@@ -189,7 +195,7 @@ def bent_event(event: bytes, data: st.DataObject) -> bytes:
 
 
 @every_pair
-@settings(some, max_examples=200)
+@settings(some, max_examples=25)
 @given(st.data())
 def test_whatever_a_provider_sends_ends_in_the_clients_grammar(source, target, data):
     crossing = simple(source, target)

@@ -40,7 +40,14 @@ def _usage(says: Says) -> dict[str, Any]:
 
 
 def _about(body: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {"id": ID, "object": kind, "created": 1_790_000_000, "model": body["model"], "service_tier": "default", "system_fingerprint": "fp_1"}
+    return {
+        "id": ID,
+        "object": kind,
+        "created": 1_790_000_000,
+        "model": body["model"],
+        "service_tier": "default",
+        "system_fingerprint": "fp_1",
+    }
 
 
 def _call(number: int, says: Says) -> dict[str, Any]:
@@ -76,7 +83,12 @@ def events(says: Says, body: dict[str, Any]) -> list[bytes]:
 
     add({"role": "assistant", "content": "" if not says.calls else None, "refusal": None})
     for piece in pieces(says.thought):
-        add({"reasoning": piece, "reasoning_details": [{"type": "reasoning.text", "text": piece, "format": "anthropic-claude-v1", "index": 0}]})
+        add(
+            {
+                "reasoning": piece,
+                "reasoning_details": [{"type": "reasoning.text", "text": piece, "format": "anthropic-claude-v1", "index": 0}],
+            }
+        )
     if says.proof:
         add({"reasoning_details": [{"type": "reasoning.text", "signature": says.proof, "format": "anthropic-claude-v1", "index": 0}]})
     for piece in pieces(says.text):
@@ -119,7 +131,9 @@ def wrong(body: dict[str, Any]) -> str:
             if not isinstance(message["content"], str) and any(part["type"] != "text" for part in message["content"]):
                 return "Invalid 'messages': tools give text."
         elif open_calls:
-            return f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id': {open_calls}"
+            return (
+                f"An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id': {open_calls}"
+            )
         elif message["role"] == "assistant":
             open_calls = [call["id"] for call in message.get("tool_calls", ())]
             if set(message) & others and "/" not in body["model"]:

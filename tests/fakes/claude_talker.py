@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import anthropic
 from anthropic import Anthropic, DefaultHttpxClient
@@ -20,7 +20,7 @@ class ClaudeTalker:
 
     wire = "messages"
     errors = anthropic.APIStatusError
-    statuses = {
+    statuses: ClassVar[dict[int, type[Exception]]] = {
         400: anthropic.BadRequestError, 401: anthropic.AuthenticationError, 404: anthropic.NotFoundError, 429: anthropic.RateLimitError,
         500: anthropic.InternalServerError, 502: anthropic.InternalServerError, 503: anthropic.ServiceUnavailableError,
         529: anthropic.OverloadedError,

@@ -72,7 +72,11 @@ def events(says: Says, body: dict[str, Any]) -> list[bytes]:
         empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": ""}, "tool_use": {"input": {}}}[kind]
         add("content_block_start", index=index, content_block=block | empty)
         text = json.dumps(block["input"]) if kind == "tool_use" else block[kind]
-        name, field = {"thinking": ("thinking_delta", "thinking"), "text": ("text_delta", "text"), "tool_use": ("input_json_delta", "partial_json")}[kind]
+        name, field = {
+            "thinking": ("thinking_delta", "thinking"),
+            "text": ("text_delta", "text"),
+            "tool_use": ("input_json_delta", "partial_json"),
+        }[kind]
         for piece in ["", *pieces(text)] if kind == "tool_use" else pieces(text):
             add("content_block_delta", index=index, delta={"type": name, field: piece})
         if kind == "text" and says.breaks:
@@ -94,11 +98,16 @@ def failure(status: int, message: str) -> dict[str, Any]:
         400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 500: "api_error",
         529: "overloaded_error",
     }  # fmt: skip
-    return {"type": "error", "error": {"type": kinds[status], "message": message}, "request_id": "req_vendor"}
+    error: dict[str, Any] = {"type": kinds[status], "message": message}
+    if "thread" in message:
+        error["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    return {"type": "error", "error": error, "request_id": "req_vendor"}
 
 
 def wrong(body: dict[str, Any]) -> str:
     """What the API would not take."""
+    if body.get("thread"):
+        return "thread: this server holds no conversations"
     if unfit := misfit(_BODY, _NAMES, body):
         return unfit
     thinking = body.get("thinking", {})

@@ -47,6 +47,7 @@ class Coder(VendorServer):
         patch = f"*** Begin Patch\n*** Add File: {self.path.name}\n+{CONTENT}*** End Patch\n"
         ways: dict[str, dict[str, Any]] = {
             "Write": {"file_path": str(self.path), "content": CONTENT},
+            "write_file": {"file_path": str(self.path), "content": CONTENT},
             "apply_patch": {"input": patch},
             "functions__exec": {"input": f"text(await tools.apply_patch({json.dumps(patch)}));"},
             "exec_command": {"cmd": f"printf '{CONTENT.strip()}\\n' > {self.path.name}"},

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, ClassVar
 
 from google import genai
 from google.genai import errors, types
 
 from heard import PDF, PICTURE_URL, PNG, WEATHER, Got, Heard, Wants
 from live_gateway import LiveGateway
-
 
 _QUICK: Any = {"client_args": {"verify": False}, "async_client_args": {"verify": False}}
 """Nothing is asked over TLS here, and certificates take long to read."""
@@ -21,7 +20,7 @@ class GoogleTalker:
 
     wire = "gemini"
     errors = errors.APIError
-    statuses = {
+    statuses: ClassVar[dict[int, type[Exception]]] = {
         status: errors.ClientError if status < 500 else errors.ServerError for status in (400, 401, 404, 429, 500, 502, 503, 529)
     }  # fmt: skip
 
@@ -45,7 +44,10 @@ class GoogleTalker:
         self.turns.append(types.Content(role="user", parts=[types.Part(text=text), shown]))
 
     def results(self, given: list[tuple[Got, str]]) -> None:
-        parts = [types.Part(function_response=types.FunctionResponse(id=call.id or None, name=call.name, response={"result": text})) for call, text in given]
+        parts = [
+            types.Part(function_response=types.FunctionResponse(id=call.id or None, name=call.name, response={"result": text}))
+            for call, text in given
+        ]
         self.turns.append(types.Content(role="user", parts=parts))
 
     def config(self, wants: Wants) -> types.GenerateContentConfig:

@@ -15,7 +15,11 @@ _FIELDS = {"contents", "systemInstruction", "tools", "toolConfig", "safetySettin
 
 def _usage(says: Says) -> dict[str, Any]:
     read = says.fresh + says.cached
-    used: dict[str, Any] = {"promptTokenCount": read, "candidatesTokenCount": says.output - says.reasoning, "totalTokenCount": read + says.output}
+    used: dict[str, Any] = {
+        "promptTokenCount": read,
+        "candidatesTokenCount": says.output - says.reasoning,
+        "totalTokenCount": read + says.output,
+    }
     used["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": read}]
     if says.cached:
         used |= {"cachedContentTokenCount": says.cached, "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": says.cached}]}
@@ -51,14 +55,17 @@ def plain(says: Says, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def events(says: Says, body: dict[str, Any]) -> list[bytes]:
-    """A stream: texts in pieces, calls whole; the last chunk says why it ended."""
-    split: list[dict[str, Any]] = []
+    """A stream: texts in pieces, calls whole and together; the last chunk says why it ended."""
+    split: list[list[dict[str, Any]]] = []
     for part in _parts(says, body):
         if "text" in part:
-            split += [{**part, "text": piece} for piece in pieces(part["text"])]
+            split += [[{**part, "text": piece}] for piece in pieces(part["text"])]
+        elif split and "functionCall" in split[-1][0]:
+            split[-1].append(part)
         else:
-            split.append(part)
-    chunks = [_answer(says, body, [part], last=not says.breaks and part is split[-1]) for part in split] or [_answer(says, body, [], last=True)]
+            split.append([part])
+    chunks = [_answer(says, body, parts, last=not says.breaks and parts is split[-1]) for parts in split]
+    chunks = chunks or [_answer(says, body, [], last=True)]
     found = [b"data: %b\r\n\r\n" % json.dumps(chunk, ensure_ascii=False).encode() for chunk in chunks]
     if says.breaks == "error":
         found.append(b"data: %b\r\n\r\n" % json.dumps(failure(503, "It broke.")).encode())
@@ -97,7 +104,7 @@ def _turns(contents: list[dict[str, Any]], *, signed: bool) -> str:
             return f"contents[{number}].parts must not be empty"
         given = [part["functionResponse"]["name"] for part in content["parts"] if "functionResponse" in part]
         if sorted(given) != sorted(before):
-            return "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."
+            return "Please ensure that the number of function response parts is equal to the number of function call parts."
         calls = [part for part in content["parts"] if "functionCall" in part]
         before = [part["functionCall"]["name"] for part in calls]
         if calls and signed and not calls[0].get("thoughtSignature"):

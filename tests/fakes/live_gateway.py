@@ -22,6 +22,7 @@ class LiveGateway:
 
     def __init__(self, data: Path, **settings: Any) -> None:
         settings.setdefault("discover_s", 0)  # providers are asked what a test asks them, and nothing more
+        self._key_name = settings.pop("key_name", "test")
         self.settings: Settings = load(data=data, port=0, stop_s=settings.pop("stop_s", 5), **settings)
         self.app, self.parts = build(self.settings)
         self.key = "sk-none"
@@ -37,7 +38,7 @@ class LiveGateway:
             raise self._failed
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
         if self.parts.plane.keys is not None:
-            self.key = self.run(self.parts.keys.create("test")).token
+            self.key = self.run(self.parts.keys.create(self._key_name)).token
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

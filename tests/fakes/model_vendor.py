@@ -1,4 +1,4 @@
-"""A vendor of models on loopback that speaks all four protocols, checks what it is asked as the real ones do, and says what a test tells it."""
+"""A vendor of models on loopback: it speaks all four protocols, checks requests as the real ones do, and says what a test tells it."""
 
 from __future__ import annotations
 
@@ -57,6 +57,12 @@ class ModelVendor(FakeProvider):
     asked: list[Asked] = field(default_factory=list)
     tokens: int = 31
     """What it counts."""
+    bad: dict[str, Fault] = field(default_factory=dict)
+    """What it says to whoever comes with such a credential."""
+    trouble: Fault | None = None
+    """What it says to everybody."""
+    checks: bool = True
+    """It takes only what the real ones take."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +75,8 @@ class ModelVendor(FakeProvider):
     def forget(self) -> None:
         """Be as new."""
         self.plans.clear()
+        self.bad.clear()
+        self.trouble = None
         self.asked.clear()
         self.requests.clear()
 
@@ -92,7 +100,10 @@ class ModelVendor(FakeProvider):
         if path.endswith(":streamGenerateContent"):
             assert received.target.endswith("alt=sse"), received.target
         words = SPEAK[wire]
-        unfit = words.wrong(body, model) if wire == "gemini" else words.wrong(body)
+        fault = self.trouble or next((fault for secret, fault in self.bad.items() if secret.encode() in received.raw_head), None)
+        if fault is not None:
+            return (_fault(fault, wire),)
+        unfit = "" if not self.checks else words.wrong(body, model) if wire == "gemini" else words.wrong(body)
         plan = Fault(400, f"unfit: {unfit}") if unfit else self.plans.popleft() if self.plans else self.idle
         if isinstance(plan, Fault):
             return (_fault(plan, wire),)
@@ -104,5 +115,3 @@ class ModelVendor(FakeProvider):
 def _fault(fault: Fault, wire: str) -> bytes:
     body = fault.body or json.dumps((chat_words if wire == "responses" else SPEAK[wire]).failure(fault.status, fault.message)).encode()
     return head(fault.status, f"content-length: {len(body)}", *fault.headers, kind=fault.kind) + body
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
@@ -23,7 +23,7 @@ class ChatTalker:
 
     wire = "chat"
     errors = openai.APIStatusError
-    statuses = {
+    statuses: ClassVar[dict[int, type[Exception]]] = {
         400: openai.BadRequestError, 401: openai.AuthenticationError, 404: openai.NotFoundError, 429: openai.RateLimitError,
         500: openai.InternalServerError, 503: openai.InternalServerError, 529: openai.InternalServerError, 502: openai.InternalServerError,
     }  # fmt: skip
@@ -183,7 +183,9 @@ class ResponsesTalker:
         if wants.thinks:
             options |= {"reasoning": {"effort": "medium", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
         if wants.tools:
-            options["tools"] = [{"type": "function", "name": "weather", "description": "The weather", "parameters": WEATHER, "strict": False}]
+            options["tools"] = [
+                {"type": "function", "name": "weather", "description": "The weather", "parameters": WEATHER, "strict": False}
+            ]
             options["parallel_tool_calls"] = True
         if wants.forced:
             options["tool_choice"] = {"type": "function", "name": "weather"}

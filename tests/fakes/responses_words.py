@@ -62,7 +62,11 @@ def _items(says: Says, body: dict[str, Any]) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if says.thought or says.proof:
         shown = says.thought if (body.get("reasoning") or {}).get("summary") else ""
-        thought: dict[str, Any] = {"id": "rs_vendor01", "type": "reasoning", "summary": [{"type": "summary_text", "text": shown}] if shown else []}
+        thought: dict[str, Any] = {
+            "id": "rs_vendor01",
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": shown}] if shown else [],
+        }
         if "reasoning.encrypted_content" in body.get("include", ()):
             thought["encrypted_content"] = says.proof
         items.append(thought)

@@ -13,9 +13,7 @@ from penstock.upstream.offers import Offer
 from penstock.upstream.providers import PROVIDERS
 
 
-def channel(
-    provider: str = "openai", url: str = "https://api.example/v1", secret: str | None = "sk-test", terms: Terms = PLAIN
-) -> Channel:
+def channel(provider: str = "openai", url: str = "https://api.example/v1", secret: str | None = "sk-test", terms: Terms = PLAIN) -> Channel:
     origin = Origin.of(url)
     pool = Pool(origin, Limits(), Pulse(), ssl.create_default_context() if origin.secure else None)
     return Channel("test", PROVIDERS[provider], url, pool, secret=secret, terms=terms)
@@ -116,3 +114,10 @@ def test_the_line_end_of_a_secret_file_is_not_part_of_the_secret():
 
 def test_where_the_connections_go():
     assert Channel.origin("https://api.example/v1") == Origin(secure=True, host="api.example", port=443)
+
+
+def test_its_credential_is_taken_out_of_what_repeats_it():
+    mine = channel(secret="sk-placeholder-0123")
+    assert mine.without_secret(b"no such key: sk-placeholder-0123!") == b"no such key: *******************!"
+    assert channel(secret="sk-ok").without_secret(b"sk-ok is a word") == b"sk-ok is a word"
+    assert channel(secret=None).without_secret(b"None") == b"None"

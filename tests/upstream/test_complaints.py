@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.upstream.complaints import WORDS_LIMIT, refusal, unreadable, words
+from penstock.upstream.complaints import EMPTY, WORDS_LIMIT, emptiness, refusal, unreadable, words
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,39 @@ def test_an_answer_that_is_none():
 @given(st.integers(300, 999), st.binary())
 def test_nothing_escapes(status, body):
     assert refusal(status, body).status >= 400
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"{}", b"[]", b"null"])
+def test_a_success_with_nothing_in_it(body):
+    assert emptiness(body) == EMPTY
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"errors":{"code":7,"message":"kaputt"},"success":false,"result":{}}',
+        b'{"errors":[{"message":"kaputt"}]}',
+        b'{"type":"error","error":{"message":"kaputt"}}',
+        b'{"success":false,"message":"kaputt"}',
+    ],
+)
+def test_a_success_that_is_an_error(body):
+    assert emptiness(body) == "it is an error: kaputt"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"object":"response","error":{"message":"x"}}',
+        b'{"choices":[{}],"error":{"message":"x"}}',
+        b'{"data":[1],"success":false}',
+        b'{"error":null}',
+        b'{"text":"\\"error\\""}',
+        b"[1]",
+        b'{"error":',
+        b"sound",
+        b'{"error":"' + b"x" * 100_000 + b'"}',
+    ],
+)
+def test_what_may_be_an_answer_is_one(body):
+    assert emptiness(body) is None

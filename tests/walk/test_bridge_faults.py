@@ -103,7 +103,9 @@ def test_what_was_left_out_is_named(bridges: BridgeStage, client, target):
     assert headers["x-penstock-channel"] == target
 
 
-@pytest.mark.parametrize(("target", "lost"), [("messages", {"seed", "frequency_penalty"}), ("responses", {"seed", "frequency_penalty"}), ("gemini", {"user"})])
+@pytest.mark.parametrize(
+    ("target", "lost"), [("messages", {"seed", "frequency_penalty"}), ("responses", {"seed", "frequency_penalty"}), ("gemini", {"user"})]
+)
 def test_what_a_chat_loses(bridges: BridgeStage, target, lost):
     talker = bridges.talker("chat", target)
     talker.say("Hello")

@@ -54,7 +54,10 @@ def test_an_answer(bridges: BridgeStage, client, target, how):
 
 FIRST = Says(
     "I look both up.",
-    calls=(Call("call_Paris00000000000001", "weather", {"city": "Paris", "days": 2}), Call("call_Oslo000000000000002", "weather", {"city": "Öslo"})),
+    calls=(
+        Call("call_Paris00000000000001", "weather", {"city": "Paris", "days": 2}),
+        Call("call_Oslo000000000000002", "weather", {"city": "Öslo"}),
+    ),
     output=40,
 )
 SECOND = Says(calls=(Call("call_Rome000000000000003", "weather", {"city": "Rome"}),), fresh=80, cached=1024, output=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from google.genai import types
 
 from arrived import proofs, results
 from bridge_stage import ACROSS, PAIRS, THINKS, BridgeStage
@@ -65,8 +66,6 @@ def test_a_loop_of_tools_with_thoughts(bridges: BridgeStage, client, target, how
 @each_way
 @pytest.mark.parametrize("target", ["chat", "messages", "responses", "gemini"])
 def test_thoughts_that_a_client_of_gemini_s_does_not_want_to_see_are_proved_all_the_same(bridges: BridgeStage, target, how):
-    from google.genai import types
-
     bridges.vendor.say(FIRST, LAST)
     talker = bridges.talker("gemini", target, thinks=True)
     talker.say("Where is it warm?")
@@ -105,7 +104,9 @@ def forget(talker, _: Heard) -> None:
         talker.items = [item for item in talker.items if item.get("type") != "reasoning"]
 
 
-@pytest.mark.parametrize(("client", "other"), [("chat", "gemini"), ("responses", "messages"), ("messages", "responses"), ("gemini", "chat")])
+@pytest.mark.parametrize(
+    ("client", "other"), [("chat", "gemini"), ("responses", "messages"), ("messages", "responses"), ("gemini", "chat")]
+)
 def test_thoughts_do_not_go_to_another_vendor(bridges: BridgeStage, client, other):
     """In the middle of a conversation another model is asked."""
     first_target = next(wire for one, wire in ACROSS if one == client and wire != other)

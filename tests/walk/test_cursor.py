@@ -154,6 +154,32 @@ def test_flat_tools_beside_nested_ones_with_messages(ask, vendor):
     assert sent["messages"] == messages
 
 
+def test_anthropics_way_is_understood_on_the_chat_path(ask, vendor):
+    """Models whose name is Claude's get their own spelling of everything, at OpenAI's address."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "Edit", "input": {"path": "a"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "edited"}]}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    tool = {"name": "Edit", "description": "Edit.", "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}}}
+    system = [{"type": "text", "text": "You are an editor."}]
+    vendor.script(said(chat_answer()))
+    assert ask(model="claude-by-chat", messages=messages, system=system, tools=[tool], tool_choice={"type": "auto"}).status == 200
+    sent = received(vendor)
+    assert [message["role"] for message in sent["messages"]] == ["system", "user", "assistant", "tool"]
+    assert sent["messages"][0]["content"] == "You are an editor."
+    assert sent["messages"][2]["tool_calls"][0]["function"] == {"name": "Edit", "arguments": '{"path":"a"}'}
+    assert sent["messages"][3]["tool_call_id"] == sent["messages"][2]["tool_calls"][0]["id"]
+    assert "edited" in str(sent["messages"][3]["content"])
+    assert sent["tools"][0]["function"]["parameters"] == tool["input_schema"]
+    vendor.requests.clear()
+    vendor.script(said(chat_answer()))
+    assert ask(model="claude-by-chat", input=INPUT, tools=[tool]).status == 200
+    assert received(vendor)["tools"][0]["function"]["parameters"] == tool["input_schema"]
+
+
 @pytest.mark.parametrize(
     "tools",
     [

@@ -25,10 +25,14 @@ TALKS = {*ODD, *MANY, "claude-mine", "gemini-mine"}
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
     with LiveGateway(tmp_path_factory.mktemp("gateway"), own_keys=True) as running:
-        add_channel(running, "chat", f"{NOWHERE}/v1", provider="openai", wires=("chat",), models=[(name, "gpt-4o") for name in (*ODD, *MANY)])
+        add_channel(
+            running, "chat", f"{NOWHERE}/v1", provider="openai", wires=("chat",), models=[(name, "gpt-4o") for name in (*ODD, *MANY)]
+        )
         add_channel(running, "messages", NOWHERE, provider="anthropic", models=[("claude-mine", "claude-sonnet-4-5")])
         add_channel(running, "gemini", NOWHERE, provider="gemini", models=[("gemini-mine", "gemini-2.5-flash")])
-        add_channel(running, "embeddings", f"{NOWHERE}/v1", provider="openai", wires=("embeddings",), models=[("embeds", "text-embedding-3-small")])
+        add_channel(
+            running, "embeddings", f"{NOWHERE}/v1", provider="openai", wires=("embeddings",), models=[("embeds", "text-embedding-3-small")]
+        )
         yield running
 
 
@@ -62,7 +66,14 @@ def test_openai_s_list(sdk_openai):
 
 @pytest.mark.parametrize(
     ("protocol", "ids"),
-    [("openai-embeddings", {"embeds"}), ("anthropic-messages", TALKS), ("openai-chat", TALKS), ("gemini", TALKS), ("chat", TALKS), ("nothing", set())],
+    [
+        ("openai-embeddings", {"embeds"}),
+        ("anthropic-messages", TALKS),
+        ("openai-chat", TALKS),
+        ("gemini", TALKS),
+        ("chat", TALKS),
+        ("nothing", set()),
+    ],
 )
 def test_a_list_of_one_protocol(sdk_openai, protocol, ids):
     assert {model.id for model in sdk_openai.models.list(extra_query={"protocol": protocol})} == ids

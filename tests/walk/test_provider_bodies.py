@@ -220,9 +220,6 @@ def test_an_unknown_encoding(stage):
 
 
 WITHOUT_USAGE = {
-    "nothing": b"",
-    "an empty object": b"{}",
-    "null": b"null",
     "a list": b"[1]",
     "a string": b'"x"',
     "half an object": b"{",
@@ -240,8 +237,48 @@ def test_an_answer_without_usage_is_passed_on_and_estimated(stage, wire, body):
     answered = stage.ask(wire)
     assert answered.body == body
     row = stage.charge(answered)
-    expected = max(1, (len(body) - 400) // 4) if body else 0
-    stage.check_cost(row, stage.guess(wire, expected), estimated=True)
+    stage.check_cost(row, stage.guess(wire, max(1, (len(body) - 400) // 4)), estimated=True)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"null", b" [] "])
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_empty_value_is_passed_on_and_costs_nothing(stage, wire, body):
+    stage.script(answer(body))
+    answered = stage.ask(wire)
+    assert (answered.status, answered.body) == (200, body)
+    stage.check_cost(stage.charge(answered), Usage(calls=0))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"success":false,"errors":{"code":7,"message":"kaputt"},"result":null}',
+        b'{"error":{"message":"kaputt"}}',
+        b'{"error":"kaputt"}',
+    ],
+)
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_success_that_is_none_is_an_error_and_costs_nothing(stage, wire, body):
+    stage.script(answer(body))
+    answered = stage.ask(wire)
+    check_refusal(wire, answered, 502, "upstream_invalid")
+    assert ("kaputt" if body else "empty") in answered.json["error"]["message"]
+    stage.check_cost(stage.charge(answered), Usage(calls=0))
+
+
+def test_a_response_that_failed_is_a_response(stage):
+    failed = {"id": "resp_1", "object": "response", "status": "failed", "error": {"code": "server_error", "message": "x"}, "output": []}
+    stage.script(answer(failed))
+    answered = stage.ask("responses")
+    assert (answered.status, answered.json) == (200, failed)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_the_operators_credential_is_in_no_error_of_a_provider(stage, kind):
+    stage.script(answer(b'{"error":{"message":"no such key: sk-openai"}}', 401, kind=kind))
+    answered = stage.ask("chat")
+    assert (answered.status, answered.json["error"]["message"]) == (401, "no such key: *********")
 
 
 # slow clients, slow providers

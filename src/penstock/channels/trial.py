@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from penstock.channels.configured import channels_from
 from penstock.channels.loading import Maker
 from penstock.channels.models import CredentialRow
 from penstock.channels.pools import Pools
@@ -66,9 +67,14 @@ class Trials:
     async def test(self, ref: str, *, model: str | None = None, credential_id: str | None = None) -> list[Trial]:
         """Try each credential of a channel, or one, with a model by its public name, or one that is found to be small.
 
+        A channel from settings goes by its name.
+
         Raises PenstockError for a channel, a credential or a model that is not there.
         """
-        whole = await self._channels.get(ref)
+        try:
+            whole = await self._channels.get(ref)
+        except PenstockError:
+            return [await self._try_configured(ref, model)]
         rows: Sequence[CredentialRow | None] = [each for each in whole.credentials if credential_id in (None, each.id)]
         if credential_id is not None and not rows:
             raise PenstockError("not_found", f"The channel '{whole.row.name}' has no credential '{credential_id[:200]}'.")
@@ -91,11 +97,24 @@ class Trials:
                 return blank._replace(verdict=Verdict("unusable", refused.message))
             except ValueError as wrong:
                 return blank._replace(verdict=Verdict("unusable", f"It cannot be used: {wrong}."))
-            try:
-                async with asyncio.timeout(WAIT_S):
-                    return await try_out(channel, blank, None if model is None else channel.names.served(model))
-            except TimeoutError:
-                return blank._replace(verdict=Verdict("timeout", f"There was no answer within {WAIT_S:g} seconds."))
+            return await _in_time(channel, blank, model)
+
+    async def _try_configured(self, ref: str, model: str | None) -> Trial:
+        with opened(self._settings, self._channels.secrets, self._pulse) as maker:
+            named = (one for one in channels_from(self._settings, maker.pools, None) if one.name == ref and not one.transparent)
+            if (channel := next(named, None)) is None:
+                raise PenstockError("not_found", f"There is no channel '{ref[:200]}'.")
+            if model is not None and channel.names.served(model) is None:
+                raise PenstockError("not_found", f"The channel '{ref}' has no model '{model[:200]}'.", param="model")
+            return await _in_time(channel, Trial("", "", "", Verdict("", "")), model)
+
+
+async def _in_time(channel: Channel, blank: Trial, model: str | None) -> Trial:
+    try:
+        async with asyncio.timeout(WAIT_S):
+            return await try_out(channel, blank, None if model is None else channel.names.served(model))
+    except TimeoutError:
+        return blank._replace(verdict=Verdict("timeout", f"There was no answer within {WAIT_S:g} seconds."))
 
 
 @contextmanager

@@ -25,9 +25,9 @@ _FILLED = {
 
 
 class Verdict(NamedTuple):
-    """What is the matter. `code`: `works`, `wrong_key`, `not_found`, `model_gone`, `web_page`, `redirect`, `private_address`, `tls`, `dns`, `proxy`,
-    `timeout`, `refused`, `broken`, `quota`, `rate_limited`, `rejected`, `provider_error`, `error_object`, `empty`, `not_json`, `costs`,
-    `no_model`, `unusable`.
+    """What is the matter. `code`: `works`, `wrong_key`, `not_found`, `model_gone`, `web_page`, `redirect`, `private_address`, `tls`,
+    `dns`, `proxy`, `timeout`, `refused`, `broken`, `quota`, `rate_limited`, `rejected`, `provider_error`, `error_object`, `empty`,
+    `not_json`, `costs`, `no_model`, `unusable`.
     """
 
     code: str

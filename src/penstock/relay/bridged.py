@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.kit.sse import split
 from penstock.relay.compression import expand
-from penstock.relay.events import FIRST_LIMIT, Events
+from penstock.relay.events import END, FIRST_LIMIT, Events
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE
 from penstock.relay.splice import Plain
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 WHOLE_LIMIT = 64 * 1024 * 1024
 """A plain answer, or one event of a stream, cannot be told before it is whole; a longer one is an error."""
+STREAM_LIMIT = 256 * 1024 * 1024
+"""No model's answer is longer. Some protocols repeat an answer at its end, so that it has to be kept."""
+PIECES_FROM = 64 * 1024
+"""The beginning of a longer event is not looked at again with each piece that comes."""
 _TYPE = b"content-type: "
 _LENGTHLESS = (_TYPE, b"content-encoding: ")
 
@@ -33,7 +37,7 @@ _LENGTHLESS = (_TYPE, b"content-encoding: ")
 class Told(Events):
     """A stream: every event of the provider's is told as none, one or several of the client's."""
 
-    __slots__ = ("_said", "_stream")
+    __slots__ = ("_left", "_pieces", "_pieces_size", "_said", "_seam", "_stream")
 
     def __init__(  # noqa: PLR0913, PLR0917  those of `Events`, and the crossing
         self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int, guard: Guard | None, crossing: Crossing
@@ -41,6 +45,12 @@ class Told(Events):
         self._stream = crossing.stream()
         self._said = False
         """The client has been told something before the end."""
+        self._pieces: list[bytes] = []
+        """The beginning of a long event. It has to be waited for: it may hold a picture."""
+        self._pieces_size = 0
+        self._seam = b""
+        """The last of its bytes."""
+        self._left = STREAM_LIMIT
         super().__init__(exchange, ask, head, connection, record_limit, guard)
         self._meter = crossing.wire.meter(crossing.ask)
         self._marks = self._meter.marks
@@ -51,8 +61,35 @@ class Told(Events):
             self._read_on(data)
 
     def _take(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self._connection.fail(UpstreamError("invalid", f"its stream is longer than {STREAM_LIMIT} bytes"))
+            return
+        if self._pieces:
+            seen = self._seam + data
+            if not ((b"\n" in seen or b"\r" in seen) and END.search(seen)):
+                self._put_by(data)
+                return
+            data = self._put_together() + data
         super()._take(data)
         self._plain = False  # nothing leaves as it came
+        if len(self._partial) > PIECES_FROM:
+            partial, self._partial = self._partial, b""
+            self._put_by(partial)
+
+    def _put_by(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._pieces_size += len(data)
+        self._seam = (self._seam + data)[-3:]
+        if self._pieces_size > WHOLE_LIMIT:
+            self._put_together()
+            self._connection.fail(UpstreamError("invalid", f"an event of its stream is longer than {WHOLE_LIMIT} bytes"))
+
+    def _put_together(self) -> bytes:
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        self._pieces_size, self._seam = 0, b""
+        return whole
 
     def _forward(self, region: bytes) -> bool:
         """Tell whole events, up to the one that ends the client's stream, or the one that the funds end with."""
@@ -103,14 +140,12 @@ class Told(Events):
         """What the provider sends after its last event is for nobody."""
 
     def _begin_long(self) -> None:
-        """A long event has to be waited for: it may hold a picture."""
-        if len(self._partial) > WHOLE_LIMIT:
-            self._partial = b""
-            self._connection.fail(UpstreamError("invalid", f"an event of its stream is longer than {WHOLE_LIMIT} bytes"))
+        """It is not passed on in pieces."""
 
     def end(self) -> None:
         """The stream is whole."""
         self._let_pass()
+        self._partial = self._put_together() + self._partial
         if self._partial and self._held is None:
             self._forward(self._partial)
         self._partial = b""
@@ -143,7 +178,7 @@ class Translated(Plain):
 
     __slots__ = ("_answer", "_crossing", "_passes")
 
-    def __init__(  # noqa: PLR0913, PLR0917  those of `Plain`, and the crossing
+    def __init__(
         self, exchange: Exchange, crossing: Crossing, head: Head, connection: Connection, record_limit: int, channel: Channel | None = None
     ) -> None:  # fmt: skip
         super().__init__(exchange, crossing.ask, head, connection, record_limit, channel)

@@ -38,7 +38,8 @@ MEDIA_FROM = 2048
 EVENT_ENDS = (b"\n\n", b"\n\r\n")
 _UNBUFFERED = b"x-accel-buffering: no\r\n"
 """For an nginx in front of us; some providers say it themselves."""
-_END = re.compile(rb"(?>\r\n|\n|\r){2}")
+END = re.compile(rb"(?>\r\n|\n|\r){2}")
+"""The blank line that ends an event."""
 _HALF_END = b"\n\r"
 """Where lines end in CR LF, a CR after a LF has a LF to come."""
 
@@ -254,7 +255,7 @@ class Events:
         """Forward more of a long event; what follows it is left."""
         before = self._tail[-3:]
         seen = before + data
-        found = _END.search(seen, 0, len(seen) - seen.endswith(_HALF_END))
+        found = END.search(seen, 0, len(seen) - seen.endswith(_HALF_END))
         end = found.end() - len(before) if found else len(data)
         self._send(data[:end])
         self._tail = (self._tail + data[:end])[-TAIL_LIMIT:]

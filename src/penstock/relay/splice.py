@@ -68,11 +68,11 @@ class Plain:
     """An answer that is not an event stream."""
 
     __slots__ = (
-        "_ask", "_channel", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed", "_refused",
-        "_size", "_sized", "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
+        "_ask", "_channel", "_connection", "_error", "_exchange", "_gather_limit", "_gathered", "_head", "_held", "_held_framed",
+        "_refused", "_size", "_sized", "_streams", "_tail", "_tail_size", "_wire", "ended", "tape",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913, PLR0917  what an answer depends on
+    def __init__(
         self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int, channel: Channel | None = None
     ) -> None:  # fmt: skip
         self._exchange = exchange

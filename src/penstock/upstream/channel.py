@@ -59,12 +59,13 @@ class Channel:
     """
 
     __slots__ = (
-        "_base_path", "_extra", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool", "provider",
-        "terms", "transparent", "wires",
+        "_base_path", "_extra", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool",
+        "provider", "terms", "transparent", "wires",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913  what a channel is
-        self, name: str, provider: Provider, base_url: str, pool: Pool, *, secret: str | None = None, names: Names = EVERY, terms: Terms = PLAIN
+        self, name: str, provider: Provider, base_url: str, pool: Pool, *,
+        secret: str | None = None, names: Names = EVERY, terms: Terms = PLAIN,
     ) -> None:  # fmt: skip
         self.name = name
         self.provider = provider

@@ -60,3 +60,10 @@ def test_keeping_alive_is_a_ping():
     assert event_name(DIALECT.keep_alive) == b"ping"
     assert json.loads(payload(DIALECT.keep_alive)) == {"type": "ping"}
     assert DIALECT.keep_alive.endswith(b"\n\n")
+
+
+def test_a_thread_that_nobody_holds_is_refused_as_the_sdk_understands_it():
+    exc = PenstockError("cannot_translate", "No threads here.", param="thread")
+    error = json.loads(DIALECT.error(exc, "req_1"))["error"]
+    assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert "details" not in json.loads(DIALECT.error(PenstockError("cannot_translate", "No.", param="n"), "req_1"))["error"]

@@ -71,6 +71,7 @@ _NESTED = {"type": "function", "function": {"name": "f"}}
         ({**_SAID, "tools": [_NESTED, {"type": "function", "name": "f"}]}, True),
         ({**_SAID, "tools": [{"type": "custom", "name": "f", "format": {"type": "text"}}]}, True),
         ({**_SAID, "tools": [{"name": "f", "input_schema": {}}]}, True),
+        ({**_SAID, "system": "Be brief."}, True),
         ({**_SAID, "input": "Hi"}, False),
         ({}, False),
         ({"input": None}, False),

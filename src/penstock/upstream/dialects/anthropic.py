@@ -18,6 +18,8 @@ _TYPES = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+_UNTHREADED = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+"""By this the official SDK's runner of tools knows that it has to send the whole conversation each time, and goes on."""
 
 
 class AnthropicDialect:
@@ -37,7 +39,10 @@ class AnthropicDialect:
 
 def _body(exc: PenstockError, request_id: str) -> dict[str, object]:
     kind = _TYPES.get(exc.status, "api_error" if exc.status >= 500 else "invalid_request_error")
-    return {"type": "error", "error": {"type": kind, "message": clean(exc.message)}, "request_id": request_id}
+    error: dict[str, object] = {"type": kind, "message": clean(exc.message)}
+    if exc.code == "cannot_translate" and exc.param == "thread":
+        error["details"] = _UNTHREADED
+    return {"type": "error", "error": error, "request_id": request_id}
 
 
 DIALECT = AnthropicDialect()

@@ -43,6 +43,7 @@ class ChatFields(msgspec.Struct, gc=False):
     stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
     messages: msgspec.Raw = _NULL
     input: msgspec.Raw = _NULL
+    system: msgspec.Raw = _NULL
 
 
 class _Tool(msgspec.Struct, gc=False):
@@ -82,9 +83,13 @@ def _fields(body: bytes) -> ChatFields:
 
 
 def _is_respelled(fields: ChatFields) -> bool:
-    """Whether it is written as Responses are, with `input` for `messages` or with tools that are flat. So does Cursor."""
+    """Whether it is written as Responses are, with `input` for `messages` or with tools that are flat, or as Anthropic's messages are,
+    with `system` beside them. So does Cursor.
+    """
     if fields.messages == _NULL:
         return fields.input != _NULL
+    if fields.system != _NULL:
+        return True
     if not isinstance(fields, _Tooled) or fields.tools is None:
         return False
     for tool in fields.tools:

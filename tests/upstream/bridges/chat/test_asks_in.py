@@ -276,9 +276,17 @@ FIELDS = [
     "thinking",
     "stop",
     "stream_options",
+    "system",
     "n",
     "web_search_options",
 ]
+
+
+@pytest.mark.parametrize("system", ["Be brief.", [{"type": "text", "text": "Be brief."}]])
+def test_a_system_prompt_beside_the_messages_comes_first(system):
+    first = read(system=system).turns[0]
+    assert (first.role, [part.text for part in first.parts]) == ("system", ["Be brief."])
+    assert read(system=None).turns[0].role == read(system="").turns[0].role == "user"
 
 
 @settings(max_examples=150)

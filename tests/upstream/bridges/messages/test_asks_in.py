@@ -121,7 +121,7 @@ def test_what_claude_code_sends_besides_is_left_out_by_name():
     assert sorted(asked.other) == ["betas", "context_management", "output_config.task_budget"]
 
 
-@pytest.mark.parametrize("field", ["mcp_servers", "container"])
+@pytest.mark.parametrize("field", ["mcp_servers", "container", "thread"])
 def test_what_only_anthropic_runs_is_refused(field):
     caught = refused(**{field: [{"type": "url"}]})
     assert (caught.code, caught.param) == ("cannot_translate", field)

@@ -99,3 +99,9 @@ def test_allowed_tools_take_the_others_away():
     assert choice_of(value, TOOLS) == (Choice("required"), [TOOLS[0], TOOLS[2]])
     nested = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "custom", "name": "p"}]}}
     assert choice_of(nested, TOOLS) == (Choice("auto"), [TOOLS[1]])
+
+
+def test_anthropics_word_for_a_schema_is_understood():
+    schema = {"type": "object", "properties": {"path": {"type": "string"}}}
+    (tool,) = read({"name": "Edit", "description": "Edit.", "input_schema": schema}).tools
+    assert (tool.name, tool.kind, tool.schema) == ("Edit", "function", schema)

@@ -37,6 +37,8 @@ def read_ask(body: bytes) -> Asked:
     asked = ChatAsked(asks.optional_model(fields.any("model")) or "", [])
     _tools(fields, asked)
     asked.turns = Turns(custom_tools.names(asked.tools)).read(fields.list("messages"))
+    if system := content(fields.any("system"), "system"):  # Anthropic's way, as some clients have it for Claude wherever it is
+        asked.turns.insert(0, Turn("system", [part for part in system if isinstance(part, Text)]))
     if system := content(fields.any("system"), "system"):
         if not all(isinstance(part, Text) for part in system):
             raise wrong("system", "text, or parts of text")

@@ -12,7 +12,7 @@ from penstock.upstream.bridges.messages.blocks_in import Left, cache_of, parts, 
 from penstock.upstream.bridges.messages.reading import count, fields, number, objects, text, truth, wrong
 from penstock.upstream.wires import asks
 
-ONLY_ANTHROPICS = {"mcp_servers": "MCP servers", "container": "A container"}
+ONLY_ANTHROPICS = {"mcp_servers": "MCP servers", "container": "A container", "thread": "A conversation that the provider holds"}
 """Fields that are refused: without them the answer would be another one."""
 
 _KNOWN = {

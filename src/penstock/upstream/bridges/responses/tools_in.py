@@ -68,7 +68,8 @@ class Tools:
         if kind == "custom":
             self._add(Tool(name, description, kind="custom", raw={**flat, "type": "custom", "name": name}))
             return
-        schema = table(flat["parameters"], f"{param}.parameters") if flat.get("parameters") is not None else None
+        given_as = "input_schema" if flat.get("parameters") is None else "parameters"  # the first is Anthropic's word, which Cursor uses
+        schema = table(flat[given_as], f"{param}.{given_as}") if flat.get(given_as) is not None else None
         self._add(Tool(name, description, schema, flag(flat.get("strict"), f"{param}.strict")))
 
     def _add(self, tool: Tool) -> None:
