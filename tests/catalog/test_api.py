@@ -14,15 +14,12 @@ from penstock.accounts.models import Membership
 from penstock.accounts.tiers import Terms, Tiers
 from penstock.accounts.trail import Trail
 from penstock.catalog.api import routes
-from penstock.catalog.door import Catalog, official_models
+from penstock.catalog.door import Catalog
 from penstock.catalog.models import PriceInForce
 from penstock.catalog.service import Prices
-from penstock.channels.configured import channels_from
-from penstock.channels.pools import Pools
-from penstock.channels.roster import Roster
 from penstock.infra.database import Database
 from penstock.infra.revisions import Feed
-from penstock.kit.pulse import Pulse
+from sold import sold_by
 
 RATES = {"standard": {"input_mtok": "2.5", "output_mtok": "10"}}
 STEPPED = {
@@ -37,13 +34,7 @@ async def plane(database: Database) -> AsyncIterator[ControlPlane]:
     async with ControlPlane(database, routes, demo=True) as made:
         feed = Feed(database, every_s=0.01)
         catalog = Catalog(made.app.state.settings, database, feed)
-        given = made.app.state.settings
-        roster = Roster(channels_from(given, Pools(given, Pulse()), 1), {}, official_models)
-
-        async def sold() -> Roster:
-            return roster
-
-        catalog.sold = sold
+        catalog.sold = sold_by(made.app.state.settings)
         made.app.state.prices, made.app.state.catalog = Prices(database), catalog
         await catalog.start()
         await feed.start()

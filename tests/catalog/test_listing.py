@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.catalog.listing import Entry, list_models, official_models
+from penstock.catalog.listing import Entry, list_models
 from penstock.catalog.prices import STANDARD, build_price, flat, free_price
 from penstock.catalog.snapshot import EMPTY, Own, Snapshot, sorted_by_weight
-from penstock.channels.configured import channels_from
-from penstock.channels.pools import Pools
 from penstock.channels.roster import Roster
-from penstock.kit.pulse import Pulse
 from penstock.settings import Settings, names
 from penstock.upstream.demo.models import MODELS
+from sold import roster_of
 
 NOW_MS = 1_795_305_600_000  # 2026-11-22
 
@@ -36,8 +34,7 @@ def decided(*owns: Own, **more) -> Snapshot:
 
 def sold(**settings) -> Roster:
     """What the channels of these settings serve."""
-    given = Settings(**settings)
-    return Roster(channels_from(given, Pools(given, Pulse()), 1 if given.demo else None), given.rewrites, official_models)
+    return roster_of(Settings(**settings))
 
 
 def listed(snapshot: Snapshot = EMPTY, tier_micro: int = 1_000_000, **settings) -> dict[str, Entry]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from control_plane import ControlPlane
 from fake_answers import answer, chat_answer
@@ -15,6 +16,7 @@ from fake_provider import FakeProvider
 from penstock.channels.api import routes
 from penstock.channels.discovery import Discovery
 from penstock.channels.door import ChannelDoor
+from penstock.channels.models import BreakerRow
 from penstock.channels.service import Channels
 from penstock.channels.trial import Trials
 from penstock.infra.database import Database
@@ -177,3 +179,19 @@ async def test_providers(admin):
     assert found["openai"]["base_url"] == "https://api.openai.com/v1"
     assert found["ollama"]["local"] and not found["ollama"]["needs_secret"]
     assert "api_version" in found["azure-openai"]["options"]
+
+
+async def test_what_has_failed_is_shown_and_reset(admin, plane):
+    one = await made(admin)
+    state = plane.app.state
+    async with state.channels._database.session() as session:
+        about = {"state": "open", "until_ms": 2 * 10**12, "failures": 1, "reason": "401 Unauthorized", "at_ms": 1}
+        for name in (one["id"], "openai"):
+            session.add(BreakerRow(channel_id=name, credential_id="", model="", **about))
+    assert (await admin.post("/api/channels/main/reset")).status_code == 204
+    assert (await admin.post("/api/channels/openai/reset")).status_code == 204
+    async with state.channels._database.session(read_only=True) as session:
+        assert list(await session.scalars(select(BreakerRow))) == []
+    assert refused(await admin.post("/api/channels/nobody/reset"))[:2] == (404, "not_found")
+    member = await plane.browser(await plane.account())
+    assert refused(await member.post("/api/channels/main/reset"))[:2] == (403, "forbidden")

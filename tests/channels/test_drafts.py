@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -63,7 +64,8 @@ def test_a_name_and_a_provider_are_enough(name):
         ({"timeouts": {"idle_s": float("nan")}}, "timeouts"),
         ({"on_disconnect": "sulk"}, "on_disconnect"), ({"tags": ["a b"]}, "tags"), ({"options": {"x": 1}}, "options"),
         ({"proxy": "https://proxy.example.com"}, "proxy"), ({"proxy": "http://proxy.example.com/path"}, "proxy"),
-        ({"proxy": "http://"}, "proxy"),
+        ({"proxy": "http://"}, "proxy"), ({"proxy": "http://a.example:0"}, "proxy"), ({"proxy": "http://a\\b:3128"}, "proxy"),
+        ({"base_url": "https://%31%30.0.0.1/v1"}, "base_url"), ({"base_url": "https://a\\b.example/v1"}, "base_url"),
     ],
 )  # fmt: skip
 def test_what_cannot_be(changes, param):
@@ -156,3 +158,14 @@ def test_secrets():
 def test_an_unknown_provider_is_told_which_there_are():
     with pytest.raises(PenstockError, match="openai"):
         provider_of("nobody")
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400, "a\r\nb", [], None])
+def test_an_option_is_a_text_or_a_number(value):
+    draft = Draft("main", "azure-openai", "https://name.openai.azure.com/openai/v1", options={"api_version": value})
+    assert refused(draft) == ("invalid_request", "options")
+
+
+def test_a_proxy_of_another_kind_is_told_what_one_is():
+    with pytest.raises(PenstockError, match="A proxy is http://host:port"):
+        check_proxy("socks5://user:hidden-word@proxy.example.com:1080")

@@ -45,6 +45,7 @@ async def test_a_dry_run_changes_nothing(channels, operator):
         ('name = "two"\nprovider = "openai"\ncredentials = [{secret = "a b"}]', "secret"),
         ('name = "two"\nprovider = "openai"\ncredentials = [{secret = "a"}, {secret = "b"}]', "labels that differ"),
         ('name = "there"\nprovider = "ollama"', "another provider"),
+        ('name = "two"\nprovider = "openai"\ncredentials = [{label = "a\\u0007b", secret = "sk-x"}]', "label"),
     ],
 )
 async def test_one_that_cannot_be_keeps_all_out(channels, operator, second, said):

@@ -82,3 +82,24 @@ async def test_others_have_their_turns(loader, channels, operator):
     assert len((await loader.load()).channels) == 12
     beside.cancel()
     assert turns > 12
+
+
+@pytest.mark.parametrize(
+    ("change", "forgotten"),
+    [
+        ({"headers": {"x-a": "b"}}, True),
+        ({"allow_private": False}, True),
+        ({"proxy": "http://proxy.example.com:3128"}, True),
+        ({"base_url": "https://other.example.com/v1"}, True),
+        ({"weight": 5}, False),
+        ({"models": [("one", None)]}, False),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "ollama"])
+async def test_what_has_failed_is_forgotten_where_something_else_is_called(loader, channels, operator, provider, change, forgotten):
+    draft = Draft("main", provider, base_url="https://api.example.com/v1", allow_private=True)
+    await channels.create(operator, draft, [Given("sk-placeholder")] if provider == "openai" else [])
+    (before,) = (await loader.load()).channels
+    await channels.change(operator, "main", change)
+    (after,) = (await loader.load()).channels
+    assert after is not before and (after.breakers is not before.breakers) is forgotten

@@ -1,4 +1,4 @@
-"""The libraries that chat programs are built on: OpenAI's for LobeChat, Vercel's for Chatbox and Cherry Studio, LangChain's for LibreChat."""
+"""Libraries that chat programs are built on: OpenAI's for LobeChat, Vercel's for Chatbox and Cherry Studio, LangChain's for LibreChat."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from penstock.catalog.sets import Wish
 from penstock.compat.platform_pay import routes
 from penstock.infra.database import Database
 from penstock.infra.revisions import Feed
+from sold import sold_by
 
 PATH = "/api/v1/pay/model-rates"
 
@@ -27,6 +28,7 @@ async def plane(database: Database) -> AsyncIterator[ControlPlane]:
         await prices.put_multiplier(CLI, "demo-tool", 1_250_000)
         await prices.put(CLI, Wish("demo", "gift", free=True))
         catalog = Catalog(made.app.state.settings, database, feed)
+        catalog.sold = sold_by(made.app.state.settings)
         made.app.state.prices, made.app.state.catalog = prices, catalog
         await catalog.start()
         yield made

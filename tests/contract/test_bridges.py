@@ -170,6 +170,39 @@ def test_a_stream_that_breaks_off_is_not_taken_for_a_whole_one(source, target):
         assert golden.ending == "failed" or (golden.ending == "end" and golden.text == "Hello" and count >= len(events) - 2)
 
 
+@every_pair
+@some
+@given(st.permutations([0, 0, 0, 1, 1, 1, 2, 3]), PIECES)
+def test_calls_that_are_told_in_turns_are_told_apart(source, target, order, size):
+    crossing = simple(source, target)
+    teller = SIDES[target].teller(provider_of(crossing))
+    teller.begin("id_1", "served", Usage(5, output_tokens=1))
+    pieces = {0: ['{"at":', '"se', 'a"}'], 1: ['{"how"', ":1", "}"], 2: ["{}"], 3: []}
+    for number in range(4):
+        teller.tool(number, f"call_{number}", "look")
+    for number in order:
+        if pieces[number]:
+            teller.arguments(number, pieces[number].pop(0))
+    teller.end("tools", Usage(5, output_tokens=9))
+    golden = GRAMMARS[source].stream(carried(crossing.stream(), teller.take(), size), shows_usage=crossing._about.asked.shows_usage)
+    sound_calls(golden)
+    assert [json.loads(call.text) for call in golden.calls] == [{"at": "sea"}, {"how": 1}, {}, {}]
+    assert (golden.ending, golden.text) == ("tools", "")
+
+
+@every_pair
+@pytest.mark.parametrize("odd", [b"\\ud83d", b"\\udc00", b"\\ud83d\\ud83d", b"\\u0000", b"\xff", b"\\u2028", b"\\r\\n\\n"])
+def test_odd_text_of_a_provider_harms_nothing(source, target, odd):
+    parts = [Thought("ODD", "c2ln", wire=target), Text("ODD"), ToolCall("call_1", "look", '{"at":"ODD"}')]
+    reply = Reply("id_1", "served", parts, "tools", Usage(5, output_tokens=3))
+    crossing = simple(source, target)
+    about = provider_of(crossing)
+    told = carried(crossing.stream(), streamed(target, reply, about).replace(b"ODD", odd), 10_000)
+    assert GRAMMARS[source].stream(told, shows_usage=crossing._about.asked.shows_usage).ending in ("tools", "failed")
+    status, _, shown = crossing.whole(200, b"application/json", SIDES[target].write_reply(reply, about).replace(b"ODD", odd))
+    assert (GRAMMARS[source].whole(shown) if status == 200 else GRAMMARS[source].error(json.loads(shown))) and status in (200, 502)
+
+
 LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False) | st.text(max_size=5) | st.sampled_from(["{", "error"])
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2), max_leaves=4

@@ -60,6 +60,7 @@ def sound_calls(golden: Golden) -> None:
     ids = [call.id for call in golden.calls]
     assert len(set(ids)) == len(ids)
     for call in golden.calls:
+        assert call.name
         if not call.custom and golden.ending == "tools":
             assert type(json.loads(call.text)) is dict
 

@@ -67,7 +67,7 @@ class _Blocks:
                 self.open, self.signed = event["content_block"], False
                 assert self.open["type"] in self.KINDS
                 if self.open["type"] == "tool_use":
-                    assert self.open["input"] == {}
+                    assert self.open["input"] == {} and self.open["name"]
                     self.golden.calls.append(Called(self.open["id"], self.open["name"]))
                 elif self.open["type"] == "redacted_thinking":
                     assert self.open["data"]

@@ -85,12 +85,30 @@ def test_a_credential_that_is_refused_is_left_alone_and_the_other_one_is_used(ri
     third = rig.vendor(1)
     client.says(MINE)
     assert third.hears().startswith(b"POST ") and "401" in rig.plane.channels[0].breakers.states()[0].reason
-    third.says(answer(b'{"error":{}}', status=403))
+    third.says(answer(b'{"error":{"message":"The API key has been suspended."}}', status=403))
     client.hears()
     status, headers, body = parts_of(client.says(MINE))
     error = json.loads(body)["error"]
     assert (status, error["code"]) == (503, "all_channels_down") and int(headers[b"retry-after"]) > 0
     assert "openai: 401" in error["message"] and "anthropic: 403" in error["message"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("header", [b"openai-organization: org-theirs", b"openai-project: proj_x", b"x-goog-user-project: theirs"])
+def test_a_project_that_the_client_may_not_use_speaks_against_nobody(rig, header, status):
+    rig.trust()
+    for channel in rig.plane.channels:
+        channel.wires = ("chat",)
+    client, first, second = rig.client(), rig.vendor(0), rig.vendor(1)
+    client.says(ask(header, body=CHAT.replace(b"gpt-4o", b"mine")))
+    told = b'{"error":{"message":"Your API key is not that organization\'s"}}'
+    assert header in first.hears()
+    first.says(answer(told, status=status))
+    if status == 401:
+        assert second.hears().startswith(b"POST ")
+        second.says(answer(told, status=status))
+    assert parts_of(client.hears())[0] == status
+    assert not any(channel.breakers.states() for channel in rig.plane.channels)
 
 
 def test_a_lonely_channel_is_always_asked(rig):

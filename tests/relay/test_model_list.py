@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -68,6 +69,12 @@ async def test_googles_shape(listing):
     assert (await listing("/v1beta/models/gpt-4o"))[1]["inputTokenLimit"] == 128_000
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "x", "", "\u0663"])
+async def test_odd_numbers(listing, number):
+    for path in (f"/v1beta/models?pageSize={quote(number)}&pageToken={quote(number)}", f"/v1/models?limit={quote(number)}"):
+        assert (await listing(path))[0] == 200
+
+
 async def test_codex_finds_its_field(listing):
     assert (await listing("/v1/models?client_version=0.50.0"))[1]["models"] == []
     assert "models" not in (await listing())[1]
@@ -114,8 +121,16 @@ async def test_strangers_are_refused(listing):
 async def test_what_is_kept_is_bounded_and_forgotten_with_the_roster(listing):
     lists = listing.rig.plane.lists
     for number in range(KEPT + 5):
-        await listing(f"/v1/models?limit={number}")
+        await listing(f"/v1beta/models?pageSize={number}")
     assert len(lists.bodies) <= KEPT
+    assert len(lists.usable) == 1, "pages are cut from one list"
+    for number in range(KEPT + 5):
+        await listing(f"/v1/models?protocol=p{number}")
+    assert len(lists.usable) <= KEPT
+    lists.bodies.clear()
+    for number in range(3):
+        await listing(f"/v1/models?limit={number}&x={number}")
+    assert len(lists.bodies) == 1, "what changes no answer makes no other"
     listing.rig.plane.channels[1].names = Names([("new", None)])
     listing.rig.parts.channels.channels = (*listing.rig.plane.channels,)
     assert len((await listing())[1]["data"]) == 4 and len(lists.bodies) == 1

@@ -38,7 +38,7 @@ def test_words(body, said):
         (400, "invalid_request", None),
         (401, "upstream_invalid", "status"),
         (402, "upstream_invalid", "status"),
-        (403, "upstream_invalid", "status"),
+        (403, "upstream_invalid", None),
         (404, "invalid_request", None),
         (408, "upstream_timeout", "status"),
         (422, "invalid_request", None),

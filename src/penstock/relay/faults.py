@@ -20,6 +20,7 @@ RETRIED = frozenset((401, 402, 404, 408, 409, 429, 500, 502, 503, 504, 529))
 
 Not after 403: that may be about what the client has written, which the body says, and that is not there yet.
 """
+_CHOOSING = (b"openai-organization: ", b"openai-project: ", b"x-goog-user-project: ")
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
@@ -41,13 +42,17 @@ def failure_of(head: Head, exchange: Exchange) -> Failure | None:
         return _wrong_address("upstream_redirect", status, f"a redirect to {_where(head)}")
     if status not in RETRIED or (status == 404 and exchange.wire.name == "passthrough"):
         return None
+    if status == 401 and _is_chosen(exchange):
+        return Failure(None)
     return Failure(read_fault(status, b"", head.get(b"retry-after"), time.time()))
 
 
-def report(answer: Answer) -> None:
+def report(answer: Answer, exchange: Exchange) -> None:
     """Tell the breakers how it went: of an error that the client is shown the body may say more than its status."""
     head, splice, breakers = answer.head, answer.splice, answer.channel.breakers
     if head is None or splice is None or answer.channel.transparent:
+        return
+    if head.status in (401, 403) and answer.crossing is None and _is_chosen(exchange):
         return
     now_s = time.time()
     fault = read_fault(head.status, splice.beginning(READ_BYTES) if head.status >= 400 else b"", head.get(b"retry-after"), now_s)
@@ -55,6 +60,11 @@ def report(answer: Answer) -> None:
         breakers.failed(answer.lane.served, fault, now_s)
     else:
         breakers.succeeded(answer.lane.served, now_s, now_s - (perf_counter_ns() - answer.sent_ns) / 1e9)
+
+
+def _is_chosen(exchange: Exchange) -> bool:
+    """The client has said for which organization or project it asks, and may be wrong: that says nothing of the credential."""
+    return any(name in exchange.sifted.forward for name in _CHOOSING)
 
 
 def _wrong_address(code: str, status: int, what: str) -> Failure:

@@ -31,8 +31,12 @@ def show_limits(exchange: Exchange, funds: Funds) -> None:
 
 def _tightest(shares: list[Share]) -> Standing | None:
     """The limit of which the least is left, here and in its purse; what other processes have on lease is not known."""
-    standings = [Standing(share.want.limit or 0, share.left + share.room, share.until_ms or 0) for share in shares]
-    return min(standings, key=lambda standing: standing.remaining, default=None)
+    tightest: Standing | None = None
+    for share in shares:
+        remaining = share.left + share.amount - share.spent - share.held
+        if tightest is None or remaining < tightest.remaining:
+            tightest = Standing(share.want.limit or 0, remaining, share.until_ms or 0)
+    return tightest
 
 
 def limit_lines(dialect: str, now_ms: int, requests: Standing | None, tokens: Standing | None = None) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.channels.door import Roster
+from penstock.channels.door import Listed, Roster
 
 
 class Lists:
@@ -13,3 +13,5 @@ class Lists:
     def __init__(self) -> None:
         self.of: Roster | None = None
         self.bodies: dict[tuple[Any, ...], bytes] = {}
+        self.usable: dict[tuple[Any, ...], list[Listed]] = {}
+        """What a caller may ask for: pages of it are cut from this."""

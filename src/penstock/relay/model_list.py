@@ -36,6 +36,7 @@ PROTOCOLS = {
 KEPT = 128
 LIMIT, LIMIT_MOST = 20, 1000
 """Of an Anthropic page, unless asked, and at most."""
+DIGITS = 10
 _GOOGLE_METHODS = {
     "gemini": ("generateContent", "streamGenerateContent"),
     "gemini_count": ("countTokens",),
@@ -74,16 +75,23 @@ async def answer_models(exchange: Exchange, plane: Plane) -> None:
 
 def _listed(roster: Roster, caller: Caller, shape: str, query: dict[str, str], plane: Plane) -> bytes:
     """The whole list, or a page of it; kept for callers who may use the same models."""
-    asked = tuple(sorted((name, query[name][:200]) for name in _ASKED & query.keys()))
-    about = (shape, asked, caller.models, caller.tier_models)
+    asked = tuple(query.get(name, "")[:200] for name in _ASKED[shape])
+    wanted = _wanted(query.get("protocol"))
+    whose = (wanted, caller.models, caller.tier_models)
+    about = (shape, asked, "client_version" in query, whose)
     kept = plane.lists
     if kept.of is not roster:
         kept.of = roster
         kept.bodies.clear()
+        kept.usable.clear()
     body = kept.bodies.get(about)
     if body is None:
-        wanted = _wanted(query.get("protocol"))
-        models = [model for model in roster.models.values() if (wanted is None or wanted in model.wires) and caller.allows(model.model)]
+        models = kept.usable.get(whose)
+        if models is None:
+            models = [model for model in roster.models.values() if (wanted is None or wanted in model.wires) and caller.allows(model.model)]
+            if len(kept.usable) >= KEPT:
+                kept.usable.clear()
+            kept.usable[whose] = models
         body = msgspec.json.encode(_LISTS[shape](models, query))
         if len(kept.bodies) >= KEPT:
             kept.bodies.clear()
@@ -91,7 +99,8 @@ def _listed(roster: Roster, caller: Caller, shape: str, query: dict[str, str], p
     return body
 
 
-_ASKED = frozenset(("protocol", "limit", "after_id", "before_id", "client_version", "pageSize", "pageToken"))
+_ASKED = {"openai": (), "anthropic": ("limit", "after_id", "before_id"), "google": ("pageSize", "pageToken")}
+"""What of a query changes an answer, besides the protocol."""
 
 
 def _wanted(protocol: str | None) -> str | None:
@@ -120,6 +129,11 @@ def _openai_list(models: Iterable[Listed], query: dict[str, str]) -> dict[str, A
     return listed
 
 
+def _number(text: str | None, usual: int) -> int:
+    """A whole number of a query, at most a billion; the usual one where there is none."""
+    return int(text) if text and text.isdecimal() and len(text) < DIGITS else usual
+
+
 def _anthropic(model: Listed) -> dict[str, Any]:
     offer = model.offer
     shown: dict[str, Any] = {
@@ -136,7 +150,7 @@ def _anthropic(model: Listed) -> dict[str, Any]:
 
 
 def _anthropic_list(models: list[Listed], query: dict[str, str]) -> dict[str, Any]:
-    limit = min(max(int(query["limit"]), 1), LIMIT_MOST) if query.get("limit", "").isdecimal() else LIMIT
+    limit = min(max(_number(query.get("limit"), LIMIT), 1), LIMIT_MOST)
     ids = [model.model for model in models]
     first, last = 0, len(ids)
     if (after := query.get("after_id")) in ids:
@@ -166,8 +180,8 @@ def _google(model: Listed) -> dict[str, Any]:
 
 
 def _google_list(models: list[Listed], query: dict[str, str]) -> dict[str, Any]:
-    size = min(max(int(query["pageSize"]), 1), LIMIT_MOST) if query.get("pageSize", "").isdecimal() else LIMIT_MOST
-    begin = int(query["pageToken"]) if query.get("pageToken", "").isdecimal() else 0
+    size = min(max(_number(query.get("pageSize"), LIMIT_MOST), 1), LIMIT_MOST)
+    begin = _number(query.get("pageToken"), 0)
     usable = [model for model in models if not model.wires.isdisjoint(_GOOGLE_METHODS)]
     listed: dict[str, Any] = {"models": [_google(model) for model in usable[begin : begin + size]]}
     return listed | ({"nextPageToken": str(begin + size)} if begin + size < len(usable) else {})

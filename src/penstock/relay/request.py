@@ -49,7 +49,7 @@ def _body(lane: Lane, ask: Ask, exchange: Exchange) -> bytes:
     body = exchange.body or b""
     if exchange.naming is None:
         body = exchange.wire.prepare(body, ask, lane.served)
-        return unsealed.without_sealed(body) if unsealed.has_sealed(exchange.wire.name, body) else body
+        return unsealed.without_sealed(body, lane.served or "") if unsealed.has_sealed(exchange.wire.name, body) else body
     return body if lane.served in {None, ask.model} else exchange.naming.replaced(body, lane.served or "")
 
 

@@ -122,6 +122,8 @@ def _payable(route: Route, caller: Caller, plane: Plane) -> Route:
 
     Raises PenstockError 402 `model_not_priced` when none is left.
     """
+    if len(route.lanes) == 1 and price_of(route.lanes[0], caller, plane) is not None:
+        return route
     priced = [lane for lane in route.lanes if price_of(lane, caller, plane) is not None]
     if not priced:
         raise PenstockError("model_not_priced", f"The model {route.model!r} has no price here. Ask the operator to set one.", param="model")

@@ -78,7 +78,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
             if not answer.sent_ns:
                 raise
         if answer.channel.breakers.troubled or (answer.head is not None and answer.head.status >= 400):
-            report(answer)
+            report(answer, exchange)
         ended_ns = perf_counter_ns()
         exchange.walker = exchange.running = None  # from here on it is settled and finished, whoever leaves
         usage, estimated = _usage(answer, outcome, ask, exchange)

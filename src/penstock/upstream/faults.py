@@ -19,6 +19,13 @@ _NO_MODEL_SAYS = ("not found", "not_found", "does not exist", "not exist", "no e
 _CLOUDFLARE = {3036: "insufficient_quota", 3042: "model_not_found", 5016: "model_not_available"}
 """Its codes: the day's free allowance is used up, no such model, the model's terms have not been accepted."""
 _MODERATED = ("moderation", "flagged")
+_FORBIDDEN = (
+    "api key", "api_key", "apikey", "credential", "authentication", "unauthorized", "not authorized", "billing", "suspended", "deactivated",
+    "disabled", "country", "firewall", "network",
+)  # fmt: skip
+"""What is said of a credential. Without any of it a 403 is about what the client has written, or named: a file, a cache, a project."""
+_OVERSIZE = "request too large"
+"""OpenAI's word for a request that is by itself more than a minute's limit."""
 _PHRASES = {529: "Overloaded"}
 
 
@@ -57,8 +64,10 @@ def read_fault(status: int, body: bytes = b"", retry_after: bytes | None = None,
         return Fault("model", status, f"{_named(status)}: the provider does not have the model")
     if status == 400 and message.startswith("api key not valid"):
         return Fault("status", 401, f"{_named(status)}: the key is not valid")
-    if status == 403 and any(word in message for word in _MODERATED):
-        return None  # about what the client has written
+    if status == 403 and (any(word in message for word in _MODERATED) or not any(word in f"{code} {message}" for word in _FORBIDDEN)):
+        return None
+    if status == 429 and message.startswith(_OVERSIZE):
+        return None
     if status in (401, 402, 403, 408, 429) or status >= 500:
         return Fault("status", status, _named(status), seconds_of(retry_after, now_s))
     return None

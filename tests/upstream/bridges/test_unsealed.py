@@ -63,3 +63,20 @@ def test_what_is_left_byte_for_byte(body):
 @given(st.binary(max_size=60))
 def test_nothing_raises(body):
     assert isinstance(without_sealed(body), bytes)
+
+
+@pytest.mark.parametrize(("model", "left"), [("gemini-3-pro-preview", "skip_thought_signature_validator"), ("gemini-2.5-flash", None)])
+def test_calls_say_to_a_gemini_that_another_model_has_made_them(model, left):
+    part = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": GOOGLES}
+    sent = json.loads(without_sealed(json.dumps({"contents": [{"parts": [part]}]}).encode(), model))
+    assert sent["contents"][0]["parts"][0].get("thoughtSignature") == left
+
+
+@pytest.mark.parametrize(("before", "thinks"), [([{"type": "thinking", "thinking": "x", "signature": "own"}], True), ([], False)])
+def test_claude_does_not_think_in_the_middle_of_another_s_loop_of_tools(before, thinks):
+    called = [*before, {"type": "thinking", "thinking": "x", "signature": WORD}, {"type": "tool_use", "id": "t", "name": "f", "input": {}}]
+    turns = [{"role": "assistant", "content": called}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]
+    body = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": [{"role": "user", "content": "a"}, *turns]}
+    assert ("thinking" in json.loads(without_sealed(json.dumps(body).encode()))) is thinks
+    body["messages"].append({"role": "user", "content": "b"})
+    assert "thinking" in json.loads(without_sealed(json.dumps(body).encode()))

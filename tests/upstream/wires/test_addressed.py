@@ -46,7 +46,9 @@ def test_where_they_are_not(path):
 
 
 @given(
-    st.text("aZ09-._/: é%", min_size=1, max_size=20).filter(lambda name: name.strip() and not name.startswith(("models/", "tunedModels/")))
+    st.text("aZ09-._/: é%", min_size=1, max_size=20).filter(
+        lambda name: name.strip() and not name.startswith(("models/", "tunedModels/")) and {".", ".."}.isdisjoint(name.split("/"))
+    )
 )
 def test_a_model_is_found_where_it_was_put(model):
     path = GEMINI.renamed_path("/v1/models/old:generateContent", model)
@@ -91,3 +93,10 @@ def test_models_that_are_none(path, code):
     with pytest.raises(PenstockError) as caught:
         GEMINI.peek_at(path, b"", b"{}")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("model", [".", "..", "a/../b", "models/../../files", "tunedModels/.."])
+def test_a_name_that_leads_elsewhere_is_refused(model):
+    with pytest.raises(PenstockError) as refused:
+        addressed.path_at("/v1beta", model, "generateContent")
+    assert refused.value.code == "model_not_found"

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from penstock.upstream.bridges.gemini.signatures import ANY, generation
 from penstock.upstream.bridges.sealed import MARK
 
 IN_BASE64 = "fnBzazEu"
@@ -29,8 +30,12 @@ def has_sealed(wire: str, body: bytes) -> bool:
     return wire in _GOOGLE and _ENCODED in body
 
 
-def without_sealed(body: bytes) -> bytes:
-    """The body without sealed thoughts; the body itself if it is no JSON, or has none after all."""
+def without_sealed(body: bytes, model: str = "") -> bytes:
+    """The body without sealed thoughts; the body itself if it is no JSON, or has none after all.
+
+    What cannot be without them goes on without thinking: a call of a tool says so to a Gemini (`model` tells whether it has to), and
+    Claude is not asked to think in the middle of a loop of tools that it has not begun.
+    """
     try:
         found = msgspec.json.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -39,7 +44,41 @@ def without_sealed(body: bytes) -> bytes:
         cleaned = _without(found)
     except RecursionError:
         return body
-    return body if cleaned == found else msgspec.json.encode(cleaned)
+    if cleaned == found:
+        return body
+    if isinstance(cleaned, dict):
+        if _thinks_by_budget(cleaned) and _goes_on_without_thought(cleaned.get("messages")):
+            del cleaned["thinking"]
+        if generation(model) >= 3 and isinstance(contents := cleaned.get("contents"), list):
+            for content in contents:
+                _excuse(content)
+    return msgspec.json.encode(cleaned)
+
+
+def _thinks_by_budget(body: dict[str, Any]) -> bool:
+    thinking = body.get("thinking")
+    return isinstance(thinking, dict) and thinking.get("type") == "enabled"
+
+
+def _goes_on_without_thought(messages: Any) -> bool:
+    """The last turn gives what tools have given to one that does not begin with a thought, which Anthropic refuses."""
+    if not isinstance(messages, list) or len(messages) < 2:
+        return False
+    called, given = (message.get("content") if isinstance(message, dict) else None for message in messages[-2:])
+    if not isinstance(called, list) or not isinstance(given, list) or not called:
+        return False
+    results = any(isinstance(block, dict) and block.get("type") == "tool_result" for block in given)
+    return results and not (isinstance(called[0], dict) and called[0].get("type") in ("thinking", "redacted_thinking"))
+
+
+def _excuse(content: Any) -> None:
+    """The first call of a turn says that no Gemini has made it, if nothing proves that one has."""
+    parts = content.get("parts") if isinstance(content, dict) else None
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict) and ("functionCall" in part or "function_call" in part):
+            if not any(name in part for name in _GOOGLES):
+                part["thoughtSignature"] = ANY
+            return
 
 
 def _without(value: Any) -> Any:

@@ -80,7 +80,7 @@ class GeminiListener:
     def _tell(self, piece: Piece) -> None:
         teller = self._teller
         call = piece.function_call
-        if call is not None:
+        if call is not None and call.name:
             index = self._calls
             self._calls += 1
             teller.tool(index, call.id or new_id("call"), call.name, signature=piece.thought_signature or "")

@@ -136,7 +136,7 @@ def read_reply(body: bytes) -> Reply:
 
 def _take(piece: Piece, parts: list[Part]) -> None:
     before = parts[-1] if parts else None
-    if piece.function_call is not None:
+    if piece.function_call is not None and piece.function_call.name:
         parts.append(call_in(piece.function_call, piece.thought_signature or ""))
     elif piece.inline_data is not None:
         kind, data = piece.inline_data.mime_type, piece.inline_data.data

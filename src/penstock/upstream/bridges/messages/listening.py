@@ -117,7 +117,7 @@ class MessagesListener:
             case "redacted_thinking":
                 if data := _text(block, "data"):
                     self._teller.redacted(data, "messages")
-            case "tool_use" if type(heard.index) is int:
+            case "tool_use" if type(heard.index) is int and _text(block, "name"):
                 self._calls[heard.index] = arguments_of(block.get("input"))
                 self._teller.tool(heard.index, _text(block, "id"), _text(block, "name"))
 

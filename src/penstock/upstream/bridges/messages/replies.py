@@ -59,7 +59,7 @@ def _part(block: Block) -> Part | None:
         case "redacted_thinking":
             data = _text(block, "data")
             return Thought(redacted=data, wire="messages") if data else None
-        case "tool_use":
+        case "tool_use" if _text(block, "name"):
             return ToolCall(_text(block, "id"), _text(block, "name"), arguments_of(block.get("input")))
     return None
 
