@@ -13,7 +13,6 @@ from coder import CONTENT, DONE_WORDS
 CONFIG = """
 model_provider = "penstock"
 check_for_update_on_startup = false
-web_search = "disabled"
 
 [model_providers.penstock]
 name = "Penstock"

@@ -38,6 +38,16 @@ def test_an_error_is_in_the_callers_dialect(rig, line, headers, anthropic):
     assert found[b"x-request-id"] == exchange.id.encode()
 
 
+@pytest.mark.parametrize(("line", "headers", "google"), [
+    (b"GET /v1/models/x", (), False),
+    (b"GET /v1/models/x", ((b"x-goog-api-client", b"google-genai-sdk/3"),), True),
+    (b"GET /v1beta/models/x", (), True),
+])  # fmt: skip
+def test_an_error_is_in_google_s_dialect(rig, line, headers, google):
+    _, _, body = refused(rig.exchange(line, *headers))
+    assert ("status" in json.loads(body)["error"]) is google
+
+
 def test_a_refusal_to_head_has_no_body(rig):
     status, headers, body = refused(rig.exchange(b"HEAD /v1/models"))
     assert (status, body) == (400, b"") and int(headers[b"content-length"]) > 0

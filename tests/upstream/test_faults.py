@@ -51,7 +51,7 @@ def cloudflare(code: int, message: str) -> bytes:
         (401, openai("Incorrect API key provided", "invalid_api_key"), "status"),
         (403, anthropic("Your API key does not have permission", "permission_error"), "status"),
         (403, openai("Country, region, or territory not supported", "request_forbidden"), "status"),
-        (403, gemini("Generative Language API has not been used in project 1 before or it is disabled.", "PERMISSION_DENIED", 403), "status"),
+        (403, gemini("Generative Language API has not been used before or it is disabled.", "PERMISSION_DENIED", 403), "status"),
         (403, b'{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}', "status"),
         (429, b"", "status"),
         (408, b"", "status"),

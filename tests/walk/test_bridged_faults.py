@@ -9,7 +9,7 @@ import pytest
 
 from bridge_stage import PROVIDERS, SERVED, WIRES, add_channel
 from fake_answers import SSE, answer, chat_events, chunk, messages_events, responses_events, stream, stream_head
-from fake_provider import hang, silent_port
+from fake_provider import flood, hang, silent_port
 from member import join
 from penstock.kit.sse import payload, split
 from penstock.upstream.usage import Usage
@@ -69,6 +69,15 @@ def crossed(make_gateway, module_vendor, vendor_gateways):
     for wire in WIRES:
         url = module_vendor.url if wire in ("messages", "gemini") else f"{module_vendor.url}/v1"
         add_channel(gateway, wire, url, provider=PROVIDERS[wire], models=((f"by-{wire}", SERVED[wire]),), wires=(wire,))
+    vendor_gateways.append(gateway)
+    return gateway
+
+
+@pytest.fixture(scope="module")
+def impatient(make_gateway, module_vendor, vendor_gateways):
+    """A gateway that lets no client wait for long without a sign of life."""
+    gateway = make_gateway(own_keys=True, comment_every_s=0.2)
+    add_channel(gateway, "chat", f"{module_vendor.url}/v1", provider="openai", models=(("by-chat", "gpt-4o"),), wires=("chat",))
     vendor_gateways.append(gateway)
     return gateway
 
@@ -170,6 +179,39 @@ def test_a_models_name_leads_nowhere_else(crossed, vendor, name):
     add_channel(crossed, f"google-{abs(hash(name))}", vendor.url, provider="gemini", models=((name, None),))
     heard, charges = answered(crossed, "chat", name)
     assert (heard.status, heard.code, charges, vendor.requests) == (404, "model_not_found", [], [])
+
+
+@pytest.mark.parametrize("size", [1, 3000, 70_000])
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
+def test_an_event_as_long_as_a_picture_comes_in_any_pieces(crossed, vendor, ends, size):
+    first, second, *rest = chat_events(2)
+    length = 300_000 if size > 1 else 100_000
+    long = second.replace(b" word0", b"x" * length)
+    data = b"".join([first, long, *rest]).replace(b"\n", ends)
+    at = len(first) + len(long) - 20
+    pieces = [data[:at], *(data[index : index + size] for index in range(at, len(data), size))]
+    if size > 1:
+        pieces = [data[index : index + size] for index in range(0, len(data), size)]
+    vendor.script(stream(*pieces))
+    heard, (charge,) = answered(crossed, "messages", "by-chat", stream=True)
+    assert heard.body.count(b"x" * length) == 1 and heard.body.endswith(b'data: {"type":"message_stop"}\n\n')
+    assert (charge["outcome"], charge["output_tokens"], charge["estimated"]) == ("complete", 10, 0)
+
+
+def test_an_event_that_is_too_long_breaks_the_stream_off(crossed, vendor, until_hung_up):
+    vendor.script(stream_head() + chunk(b"data: "), flood(chunk(b"x" * 65536), 1100), hang)
+    heard, (charge,) = answered(crossed, "messages", "by-chat", stream=True)
+    until_hung_up()
+    assert b"longer than 67108864 bytes" in heard.body and charge["outcome"] == "upstream_died"
+
+
+@pytest.mark.parametrize("client", WIRES)
+def test_who_has_said_all_and_does_not_hang_up_keeps_nobody_waiting(impatient, vendor, client):
+    vendor.script(stream_head() + b"".join(map(chunk, chat_events(3))), hang)
+    heard, (charge,) = answered(impatient, client, "by-chat", stream=True)
+    assert heard.status == 200 and b"error" not in heard.body.replace(b'"error":null', b"")
+    assert (charge["outcome"], charge["output_tokens"], charge["estimated"]) == ("complete", 10, 0)
+    impatient.check_quiet()
 
 
 def test_who_leaves_while_another_lane_is_connected_to_owes_nothing(crossed, vendor, loop_thread):

@@ -14,6 +14,7 @@ from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE, OUT_OF_FUNDS, STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
 from penstock.relay.splice import refusal
 from penstock.relay.tape import Tape
+from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.estimate import event_size
 from penstock.upstream.wires.streams import TOKENS_MARK
@@ -21,7 +22,7 @@ from penstock.upstream.wires.wire import Cut, Verdict
 
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
-    from penstock.upstream.client.connection import Connection, UpstreamError
+    from penstock.upstream.client.connection import Connection
     from penstock.upstream.client.head import Head
     from penstock.upstream.wires.wire import Ask
 
@@ -333,7 +334,14 @@ class Events:
         self.resume()
 
     def keep_alive(self, tick: int, every_ticks: int) -> None:
-        """After a long silence of the provider, send what keeps the client waiting; only ever between two events."""
+        """After a long silence of the provider, send what keeps the client waiting; only ever between two events.
+
+        After the last event nobody waits: a provider that does not end its answer then is left, and the client told the end.
+        """
+        if self._held is not None and not self.ended.done and not self._connection.loop_paused:
+            if tick - self._connection.stamp >= every_ticks:
+                self._connection.fail(UpstreamError("timeout", "the provider did not end its answer after the last event"))
+            return
         quiet_since = max(self._connection.stamp, self.commented_tick)
         if tick - quiet_since < every_ticks or self._long or self._held is not None or self._connection.loop_paused:
             return

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from collector import Collector
+from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges import BRIDGES, SIDES
 from penstock.upstream.bridges.between import Between, retell
 from penstock.upstream.bridges.bridge import Crossing, Spot
@@ -218,3 +219,22 @@ def test_thoughts_and_signatures_of_every_wire_come_back_to_it_through_a_chat(wi
     assert all(word.encode() in sent for word in (thought.redacted, signature))
     assert wire == "gemini" or thought.signature.encode() in sent
     assert not dropped.names
+
+
+OWN_TOOL = {"type": "function", "name": "shell", "parameters": {"type": "object"}}
+
+
+@pytest.mark.parametrize("target", ["chat", "messages", "gemini"])
+def test_a_search_that_an_agent_offers_beside_its_own_tools_is_left_out_and_named(target):
+    bridge = BRIDGES["responses", target]
+    spot = Spot("m", "m", "/v1/responses", b"", b"application/json", "req_1", 1)
+
+    def crossed(**fields) -> Crossing:
+        return bridge.cross(json.dumps({"model": "m", "input": "hi", **fields}).encode(), spot)
+
+    crossing = crossed(tools=[OWN_TOOL, {"type": "web_search"}])
+    assert b"web_search" in crossing.dropped and b"shell" in crossing.body and b"web_search" not in crossing.body
+    for refused in ({"tools": [{"type": "web_search"}]}, {"tools": [OWN_TOOL, {"type": "web_search"}], "tool_choice": "required"}):
+        with pytest.raises(PenstockError) as refusal:
+            crossed(**refused)
+        assert refusal.value.code == "cannot_translate"

@@ -6,12 +6,26 @@ import msgspec
 
 from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.bridge import Spot
-from penstock.upstream.bridges.conversation import Audio, Document, Failure, Image, Refusal, Reply, Text, Thought, ToolCall, ToolResult
+from penstock.upstream.bridges.conversation import (
+    Asked,
+    Audio,
+    Document,
+    Failure,
+    Image,
+    Refusal,
+    Reply,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+)
 from penstock.upstream.bridges.dropped import Dropped
 from penstock.upstream.bridges.side import About, Listener, Side, Teller
 from penstock.upstream.wires import WIRES
 from penstock.upstream.wires.wire import Ask, Wire
 
+SEARCHES = ("web_search", "googleSearch", "google_search")
+"""How the types of tools begin with which providers search the web."""
 _JSON = b"application/json"
 _JSON_LINE = b"content-type: application/json\r\n"
 
@@ -33,9 +47,24 @@ class Between:
                 raise PenstockError("cannot_translate", words, param="alt")
             asked.stream = True
         dropped = Dropped()
+        _leave_search_out(asked, dropped)
         sent = self._theirs.write_ask(asked, spot.model, dropped)
         about = About(asked, spot.public, spot.request_id, spot.created, dropped.aliases)
         return Talk(self._ours, self._theirs, about, sent, spot.model, dropped)
+
+
+def _leave_search_out(asked: Asked, dropped: Dropped) -> None:
+    """Leave out a search of the web by the provider itself, where the model is free to do without it and has other tools.
+
+    Agents offer it with every request beside their own tools: Codex would not work at all if it were refused.
+    """
+    free = asked.choice is None or asked.choice.mode == "auto"
+    if not free or all(tool.kind == "hosted" for tool in asked.tools):
+        return
+    kept = [tool for tool in asked.tools if tool.kind != "hosted" or not tool.name.startswith(SEARCHES)]
+    if len(kept) < len(asked.tools):
+        asked.tools = kept
+        dropped.note("web_search")
 
 
 class Talk:
@@ -45,7 +74,7 @@ class Talk:
     headers = _JSON_LINE
     passes = False
 
-    def __init__(self, ours: Side, theirs: Side, about: About, sent: bytes, model: str, dropped: Dropped) -> None:  # noqa: PLR0913, PLR0917  one call
+    def __init__(self, ours: Side, theirs: Side, about: About, sent: bytes, model: str, dropped: Dropped) -> None:
         self._ours, self._theirs, self._about = ours, theirs, about
         self.wire: Wire = WIRES[theirs.wire]
         self.body = sent

@@ -175,3 +175,7 @@ ANY = st.recursive(
 def test_nothing_raises(events):
     steps = hear(*events, over=True)
     assert [step[0] in ("end", "fail") for step in steps].count(True) == 1
+
+
+def test_a_call_of_nothing_is_none():
+    assert not [step for step in hear(chunk({"functionCall": {"name": "", "args": {}}})) if step[0] in ("tool", "arguments")]

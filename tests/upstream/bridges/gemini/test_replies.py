@@ -162,3 +162,8 @@ def test_what_is_written_is_read_again(reply):
 def test_any_bytes(body):
     with pytest.raises(ValueError, match=r"."):
         read_reply(body)
+
+
+def test_a_call_of_nothing_is_none():
+    body = {"candidates": [{"content": {"parts": [{"functionCall": {"name": "", "args": {}}}, {"text": "a"}]}, "finishReason": "STOP"}]}
+    assert read_reply(json.dumps(body).encode()).parts == [Text("a")]

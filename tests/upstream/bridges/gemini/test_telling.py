@@ -186,3 +186,15 @@ def test_told_in_any_order_it_writes_whole_chunks(steps):
     teller.end("end", Usage())
     found = chunks(written + teller.take())
     assert sum("finishReason" in chunk["candidates"][0] for chunk in found) == 1
+
+
+@pytest.mark.parametrize("thought", [Thought("hm", "EqQB", wire="messages"), Thought("", redacted="gAAA", id="rs_1", wire="responses")])
+def test_the_proof_of_a_thought_that_is_not_shown_goes_with_the_call(thought):
+    """Streamed and plain, and only with the first call."""
+    quiet = About(Asked("m", []), "m", "req_1", 0)
+    reply = Reply("r", "m", [thought, ToolCall("a", "f", "{}"), ToolCall("b", "g", "{}")], "tools", Usage())
+    whole = json.loads(SIDE.write_reply(reply, quiet))["candidates"][0]["content"]["parts"]
+    for first, second in (parts(told(reply, quiet)), whole):
+        carried = given_back(first["thoughtSignature"])
+        assert carried == Thought("", thought.signature, thought.redacted, thought.id, thought.wire)
+        assert "thoughtSignature" not in second

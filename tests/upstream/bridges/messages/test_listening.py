@@ -216,3 +216,11 @@ def test_nothing_makes_it_raise(events):
 )
 def test_nor_does_nesting(data):
     assert heard(data) == []
+
+
+def test_a_call_of_nothing_is_none():
+    notes = Notes()
+    listener = SIDE.listener(notes)
+    for event in (start(0, type="tool_use", id="a", input={}), delta(0, "input_json_delta", partial_json="{}"), stop(0)):
+        listener.event(event)
+    assert not [told for told in notes.told if told[0] == "tool"]

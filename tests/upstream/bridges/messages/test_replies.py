@@ -145,3 +145,7 @@ def test_any_json_is_a_reply_or_no_message(found):
     except ValueError:
         return
     Message.model_validate_json(SIDE.write_reply(reply, ABOUT))
+
+
+def test_a_call_of_nothing_is_none():
+    assert read({"type": "tool_use", "id": "a", "name": "", "input": {}}, stop_reason="tool_use").parts == []

@@ -358,3 +358,10 @@ def test_whatever_the_order_the_grammar_holds(tellings, hides):
         stream += piece
     one.end("end", USAGE)
     grammatical(stream + one.take())
+
+
+def test_a_message_that_has_begun_has_some_output():
+    one = teller()
+    one.begin("msg_1", "claude", Usage(input_tokens=5))
+    usage = json.loads(one.take().split(b"data: ")[1])["message"]["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (5, 1)

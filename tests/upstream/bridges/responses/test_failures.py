@@ -67,6 +67,11 @@ def test_the_error_of_a_stream_always_has_a_code():
     assert code_of(Failure(502, "m", "upstream_broken")) == "server_error"
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, "server_error"), (400, "invalid_prompt"), (401, "invalid_prompt")])
+def test_the_code_of_an_error_in_a_stream_is_one_of_openais(status, code):
+    assert event_error(Failure(status, "m", "some_vendors_own"))["code"] == code
+
+
 @pytest.mark.parametrize(
     ("code", "status"), [("rate_limit_exceeded", 429), ("server_is_overloaded", 503), ("context_length_exceeded", 400), ("odd", 502)]
 )
