@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
 
 _PROVIDERS_OWN = (b"x-ratelimit-", b"anthropic-ratelimit-")
+_OPENAI = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
+_ANTHROPIC = (
+    b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\nanthropic-ratelimit-%b-reset: %b\r\n"
+)  # fmt: skip
 
 
 class Standing(NamedTuple):
@@ -46,22 +50,17 @@ def limit_lines(dialect: str, now_ms: int, requests: Standing | None, tokens: St
     `x-ratelimit-limit-requests`, the reset as a span such as `6m0s`.
     """
     lines = []
+    shown_at_ms, reset = -1, b""
     for name, standing in ((b"requests", requests), (b"tokens", tokens)):
         if standing is None:
             continue
-        limit, remaining = standing.limit, min(max(standing.remaining, 0), standing.limit)
-        if dialect == "anthropic":
-            at = iso(max(standing.reset_at_ms, now_ms) + 999).encode()
-            lines.append(
-                b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\nanthropic-ratelimit-%b-reset: %b\r\n"
-                % (name, limit, name, remaining, name, at)
-            )
-        else:
-            reset = span(standing.reset_at_ms - now_ms)
-            lines.append(
-                b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-                % (name, limit, name, remaining, name, reset)
-            )
+        limit, remaining, reset_at_ms = standing
+        remaining = min(remaining, limit) if remaining > 0 else 0
+        anthropic = dialect == "anthropic"
+        if reset_at_ms != shown_at_ms:  # mostly both end with the same minute
+            shown_at_ms = reset_at_ms
+            reset = iso(max(reset_at_ms, now_ms) + 999).encode() if anthropic else span(reset_at_ms - now_ms)
+        lines.append((_ANTHROPIC if anthropic else _OPENAI) % (name, limit, name, remaining, name, reset))
     return lines
 
 

@@ -115,3 +115,9 @@ def test_what_is_written_is_read_again(parts):
     texts = "".join(part.text for part in parts if isinstance(part, Text))
     calls = [part for part in parts if isinstance(part, ToolCall)]
     assert read_reply(body).parts == ([Text(texts)] if texts else []) + calls
+
+
+def test_calls_without_ids_get_some():
+    message = json.loads(written(ToolCall("", "f", "{}"), ToolCall("", "f", "{}"), stop="tools"))["choices"][0]["message"]
+    ids = [call["id"] for call in message["tool_calls"]]
+    assert len(set(ids)) == 2 and all(ids)

@@ -228,3 +228,9 @@ def test_whatever_is_told_the_sdk_takes_it(parts, shows, size):
     assert message.content == "".join(part.text for part in parts if isinstance(part, Text))
     calls = [part for part in parts if isinstance(part, ToolCall)]
     assert [call.function.name for call in message.tool_calls or []] == [call.name for call in calls]
+
+
+def test_calls_without_ids_get_some():
+    calls = [call for chunk in chunks_of(told(ToolCall("", "f", "{}"), ToolCall("", "f", "{}"), stop="tools")) for call in _calls(chunk)]
+    ids = [call["id"] for call in calls if "id" in call]
+    assert len(set(ids)) == 2 and all(ids)

@@ -70,7 +70,7 @@ def write_reply(reply: Reply, about: About) -> bytes:
         message["images"] = [
             {"index": index, "type": "image_url", "image_url": {"url": url_of(image)}} for index, image in enumerate(images)
         ]
-    written = [_call(call, shape) for call in calls]
+    written = [_call(call, shape, call_id_of(call.id, about, index)) for index, call in enumerate(calls)]
     if written and shape.functions:
         message["function_call"] = written[0]["function"]
     elif written:
@@ -100,14 +100,19 @@ def _think(thoughts: list[Thought], message: dict[str, Any]) -> None:
         message["reasoning_details"] = shown
 
 
-def _call(call: ToolCall, shape: Shape) -> dict[str, Any]:
+def call_id_of(call_id: str, about: About, index: int) -> str:
+    """The id of a call, by which the client tells what it was for: one of its own where the provider has given none."""
+    return call_id or f"call_{about.request_id.removeprefix('req_')}_{index}"
+
+
+def _call(call: ToolCall, shape: Shape, call_id: str) -> dict[str, Any]:
     name, (kind, field) = shape.named(call.name, custom=call.custom)
     text = call.arguments
     if not call.custom and name in shape.customs:
         text = custom_tools.unwrap(text)
     elif field == "arguments":
         text = text or "{}"  # clients parse it
-    written: dict[str, Any] = {"id": call.id, "type": kind, kind: {"name": name, field: clean(text)}}
+    written: dict[str, Any] = {"id": call_id, "type": kind, kind: {"name": name, field: clean(text)}}
     if call.signature:
         written["extra_content"] = {"google": {"thought_signature": call.signature}}
     return written

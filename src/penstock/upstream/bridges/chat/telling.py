@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from penstock.upstream.bridges.chat import details, failures, figures
-from penstock.upstream.bridges.chat.replies_out import Shape, finish_of, reply_id_of, url_of
+from penstock.upstream.bridges.chat.replies_out import Shape, call_id_of, finish_of, reply_id_of, url_of
 from penstock.upstream.bridges.conversation import Failure, Image, Stop, Thought
 from penstock.upstream.bridges.custom_tools import Unwrapping
 from penstock.upstream.bridges.side import About
@@ -124,7 +124,8 @@ class ChatTeller:
             if call.index == 0:
                 self._delta(_encode({"function_call": {"name": own, "arguments": ""}}))
             return
-        begun: dict[str, Any] = {"index": call.index, "id": call_id, "type": field[0], field[0]: {"name": own, field[1]: ""}}
+        found = call_id_of(call_id, self._about, call.index)
+        begun: dict[str, Any] = {"index": call.index, "id": found, "type": field[0], field[0]: {"name": own, field[1]: ""}}
         if signature:
             begun["extra_content"] = {"google": {"thought_signature": signature}}
         self._delta(_encode({"tool_calls": [begun]}))
