@@ -24,7 +24,7 @@ from penstock.upstream.usage import Usage
 
 every_pair = pytest.mark.parametrize(("source", "target"), PAIRS)
 some = settings(
-    max_examples=25,
+    max_examples=12,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     deadline=None,

@@ -44,7 +44,6 @@ CASES = {
     "a long answer": (lambda stage: stage.raw("chat"), answer(LONG)),
     "a long answer in chunks": (lambda stage: stage.raw("chat"), head(200, "transfer-encoding: chunked") + chunked(LONG)),
     "sound": (Stage.speech, answer(SOUND, kind="audio/mpeg")),
-    "an empty answer": (lambda stage: stage.raw("chat"), answer(b"")),
 }
 
 

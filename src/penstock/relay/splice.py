@@ -126,8 +126,8 @@ class Plain:
 
     @property
     def refused(self) -> bool:
-        """Never: whatever came goes on."""
-        return False
+        """It was no answer: what is known when its usage has been read."""
+        return self._refused is not None
 
     # to the client
 
