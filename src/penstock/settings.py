@@ -157,7 +157,7 @@ class Settings(BaseModel):
     price_jump_factor: int = Field(4, ge=2, le=1000)
     lease_s: float = Field(10, ge=3)
     lease_least_nano: int = Field(50_000_000, ge=1)
-    lease_most_nano: int = Field(50_000_000_000, ge=1)
+    lease_most_nano: int = Field(5_000_000_000, ge=1)
     funds_wait_s: float = Field(0.4, ge=0, le=10)
     durability: Literal["process", "power"] = "process"
     display_units: int = Field(1, ge=1, le=1_000_000)

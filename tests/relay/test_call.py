@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fake_answers import answer as real_answer
 from fake_ends import CHAT, KEY, Rig, answer, ask, parts_of
 from fake_provider import refusing_port
-from penstock.relay.faults import RETRIED
 from penstock.relay.events import Events
+from penstock.relay.faults import RETRIED
 from penstock.relay.splice import Plain
 
 ANYONES = ask(line=b"POST /v1/new", body=CHAT.replace(b"gpt-4o", b"anybody"))

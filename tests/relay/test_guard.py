@@ -21,8 +21,8 @@ from penstock.kit.errors import PenstockError
 from penstock.relay.admit import OWN_CREDENTIALS
 from penstock.relay.guard import LEAST_BYTES, LEAST_STEP_TOKENS, NEVER, ROOM_LIMIT, TRIES, Guard, guard_of
 from penstock.relay.running import Running
-from penstock.upstream.usage import Usage
 from penstock.upstream.lanes import Lane
+from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
 STEP_TOKENS = LEAST_STEP_TOKENS

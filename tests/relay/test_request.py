@@ -52,7 +52,8 @@ def test_a_multipart_form_gets_the_providers_name_of_the_model(rig):
     rig.trust()
     rig.plane.rewrites = {"fast": "whisper-1"}
     client, vendor = rig.client(), rig.vendor()
-    body = b'--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nfast\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nxyz\r\n--b--\r\n'
+    parts = (b'name="model"\r\n\r\nfast', b'name="file"; filename="a"\r\n\r\nxyz')
+    body = b"".join(b"--b\r\ncontent-disposition: form-data; %b\r\n" % part for part in parts) + b"--b--\r\n"
     request = ask(line=b"POST /v1/audio/transcriptions", body=body)
     client.says(request.replace(b"application/json", b"multipart/form-data; boundary=b"))
     head, _, sent = vendor.hears().partition(b"\r\n\r\n")

@@ -186,9 +186,7 @@ def test_long_trailers_end_the_connection(make_gateway, dial):
     assert (answer.status, answer.closes) == (431, True)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://gateway/v1/files", "https://elsewhere.example:8443/v1/files", "HTTP://user@gateway/v1/files?a=b"]
-)
+@pytest.mark.parametrize("url", ["http://gateway/v1/files", "https://elsewhere.example:8443/v1/files", "HTTP://user@gateway/v1/files?a=b"])
 def test_absolute_urls_mean_their_path(vendor_gateway, vendor, dial, url):
     answer = dial(vendor_gateway).ask(request(f"GET {url}", bearer(vendor_gateway.key)))
     assert answer.status == 200

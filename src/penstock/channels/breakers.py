@@ -55,6 +55,8 @@ class SharedBreakers:
         self._known: dict[Whose, Breakers] = {}
         self._changes: dict[tuple[str, str, str], int] = {}
         """What has changed here and is not written yet, by channel, credential and model; and when, in milliseconds."""
+        self._own: dict[Whose, set[str]] = {}
+        """The models whose open breakers were written by this process."""
         self._stale = True
         self._away = False
         self._wake = asyncio.Event()
@@ -90,11 +92,13 @@ class SharedBreakers:
             breakers = known[whose] = channel.breakers
             if self._known.get(whose) is not breakers:
                 breakers.changed = partial(self._changed, whose)
-                for state in breakers.states():
-                    self._changed(whose, state.model)
+                # The channel goes elsewhere now: what this process has written of it may have come too late to be deleted with that.
+                for model in {state.model for state in breakers.states()} | self._own.pop(whose, set()):
+                    self._changed(whose, model)
                 self._stale = True
                 self._wake.set()
         self._known = known
+        self._own = {whose: models for whose, models in self._own.items() if whose in known and models}
 
     def _changed(self, whose: Whose, model: str) -> None:
         if len(model) <= MODEL_LIMIT and (not model or model.isprintable()):
@@ -139,7 +143,9 @@ class SharedBreakers:
         for (channel_id, credential_id, model), at_ms in changes.items():
             breakers = self._known.get((channel_id, credential_id))
             state = next((state for state in breakers.states() if state.model == model), None) if breakers is not None else None
+            self._own.setdefault((channel_id, credential_id), set()).discard(model)
             if state is not None:
+                self._own[channel_id, credential_id].add(model)
                 opened.append(_row(channel_id, credential_id, state))
             elif breakers is not None:
                 closed.append((channel_id, credential_id, model, at_ms))

@@ -44,7 +44,7 @@ def test_both_marks_are_the_beginning_of_a_sealed_word():
         {"messages": [{"role": "assistant", "content": "a", "reasoning_details": []}]},
     ),
     (
-        {"contents": [{"parts": [{"text": "x", "thought": True, "thoughtSignature": GOOGLES}, {"text": "a", "thoughtSignature": GOOGLES}]}]},
+        {"contents": [{"parts": [{"thought": True, "thoughtSignature": GOOGLES}, {"text": "a", "thoughtSignature": GOOGLES}]}]},
         {"contents": [{"parts": [{"text": "a"}]}]},
     ),
 ])  # fmt: skip

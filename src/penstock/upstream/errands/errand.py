@@ -1,4 +1,4 @@
-"""An errand: what takes more than one call to a provider, or none, to answer one request: predictions to be waited for, one call per picture.
+"""An errand: what takes several calls to a provider, or none, to answer one request: predictions to be waited for, a call per picture.
 
 It runs beside the walk, which waits for its result; when the client leaves it is cancelled. The whole answer is given at once.
 """
@@ -29,7 +29,7 @@ class Fetch(Protocol):
     """Calls the channel's provider, with its credential and its limits of time.
 
     `path` is a normalised path such as "/v1/predictions/x", put through the provider's `target`. `headers` are whole lines, one that
-    describes the body among them. Raises UpstreamError when nothing comes back, or more than `ANSWER_LIMIT`. A status of any kind is an answer.
+    describes the body among them. Raises UpstreamError when nothing comes back, or more than `ANSWER_LIMIT`. Any status is an answer.
     """
 
     async def __call__(self, method: str, path: str, *, query: bytes = b"", headers: bytes = b"", body: bytes = b"") -> Fetched: ...
