@@ -46,6 +46,7 @@ async def test_openais_shape(listing):
     assert found == {
         "id": "gpt-4o", "object": "model", "created": 1_700_000_000, "owned_by": "openai", "name": "GPT-4o", "display_name": "GPT-4o",
         "context_length": 128_000, "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
+        "pricing": {"prompt": "0.0000025", "completion": "0.00001", "input_cache_read": "0.00000125"},
     }  # fmt: skip
     assert all(value is not None for model in body["data"] for value in model.values())
 

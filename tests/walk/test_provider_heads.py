@@ -92,7 +92,7 @@ def test_odd_answers_are_passed_on(stage, fault):
     answered = stage.ask("chat")
     if fault == "empty body":
         check_refusal("chat", answered, 502, "upstream_invalid")
-        assert stage.row(answered)["cost_nano"] == 0
+        assert stage.row(answered) is None
         return
     bad = "HTML" in fault
     assert answered.status == (502 if bad else 200)

@@ -59,7 +59,7 @@ class Turns:
             answer_preflight(exchange)
             return
         steps = walk
-        if exchange.target.method in READING and not self.plane.settings.transparent and is_model_list(exchange.target.path):
+        if exchange.target.method in READING and is_model_list(exchange.target.path) and not self.plane.settings.transparent:
             steps = answer_models
         elif exchange.target.path == ESTIMATE_PATH:
             steps = answer_estimate
