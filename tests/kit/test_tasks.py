@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import finish, spawn
 
 
 async def fail() -> None:
@@ -50,3 +50,30 @@ async def test_a_cancelled_task_is_no_failure(caplog: pytest.LogCaptureFixture) 
     await asyncio.wait([task])
 
     assert caplog.records == []
+
+
+async def test_a_task_that_comes_to_its_end_in_time_is_let_finish() -> None:
+    stopping, done = asyncio.Event(), []
+
+    async def work() -> None:
+        await stopping.wait()
+        done.append("written")
+
+    task = spawn(work(), name="work")
+    stopping.set()
+    await finish(task, 5)
+
+    assert done == ["written"]
+    assert not task.cancelled()
+
+
+async def test_a_task_that_hangs_is_cancelled() -> None:
+    task = spawn(asyncio.sleep(60), name="hanging")
+    await finish(task, 0.01)
+    await asyncio.wait([task], timeout=5)
+
+    assert task.cancelled()
+
+
+async def test_there_may_be_no_task_to_finish() -> None:
+    await finish(None, 5)

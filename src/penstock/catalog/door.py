@@ -18,7 +18,7 @@ from penstock.catalog.snapshot import EMPTY, Found, Snapshot, load_snapshot
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.kit.money import PER_MILLION, round_half_up
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import finish, spawn
 from penstock.settings import Settings
 
 __all__ = ("Catalog", "Entry", "Line", "Price", "official_models")
@@ -87,10 +87,8 @@ class Catalog:
         """Stop following, and write down what is left to write; harmless when not started."""
         self._stopping.set()
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=STOP_S)
-            self._task.cancel()
-            self._task = None
+        await finish(self._task, STOP_S)
+        self._task = None
 
     def price(self, provider: str, model: str, public: str, tier_micro: int = PER_MILLION) -> Price | None:
         """The price in force now; None if the model has none.

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from penstock.channels.models import BreakerRow
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed, bump
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import finish, spawn
 from penstock.upstream.breaker import FORGET_S, Breakers, State
 from penstock.upstream.channel import Channel
 
@@ -73,10 +73,8 @@ class SharedBreakers:
         """Stop; harmless when not started."""
         self._stopping.set()
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=STOP_S)
-            self._task.cancel()
-            self._task = None
+        await finish(self._task, STOP_S)
+        self._task = None
 
     def look(self) -> None:
         """See which channels there are. Done by itself twice a second; to be called when they have changed, so that it is done at once."""

@@ -16,7 +16,7 @@ from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.infra.secrets import Secrets
 from penstock.kit.pulse import Pulse
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import finish, spawn
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 
@@ -79,10 +79,8 @@ class ChannelDoor:
         """Stop following, and close all connections to providers; harmless when not started."""
         self._stopping.set()
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=STOP_S)
-            self._task.cancel()
-            self._task = None
+        await finish(self._task, STOP_S)
+        self._task = None
         self.pools.close()
 
     @property

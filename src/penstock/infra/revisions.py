@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from penstock.infra.database import AWAY, Base, Database
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import finish, spawn
 
 CHANNEL = "penstock"
 """What PostgreSQL is told, and asked to tell, about changes."""
@@ -96,10 +96,8 @@ class Feed:
         """Stop following; harmless when not started."""
         self._stopping.set()
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=STOP_S)
-            self._task.cancel()
-            self._task = None
+        await finish(self._task, STOP_S)
+        self._task = None
 
     async def _run(self) -> None:
         while not self._stopping.is_set():

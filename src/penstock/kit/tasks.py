@@ -19,6 +19,13 @@ def spawn(coroutine: Coroutine[Any, Any, Any], *, name: str, awaited: bool = Fal
     return task
 
 
+async def finish(task: asyncio.Task[Any] | None, within_s: float) -> None:
+    """Let a task that has been told to stop come to its end, and cancel it if it does not in time; harmless without one."""
+    if task is not None:
+        await asyncio.wait({task}, timeout=within_s)
+        task.cancel()
+
+
 def _ended(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (exc := task.exception()) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Coroutine
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
     if channel.breakers.troubled:
         channel.breakers.enter(lane.served, time.time())
     try:
-        result = await _done(lambda: lane.errand.run(order), channel.name)  # type: ignore[union-attr]
+        result = await _done(lane.errand.run(order), channel.name)
     except UpstreamError as failure:
         answer.failed(fault_of(failure, connecting=failure.kind == "refused"))
         if not fetcher.begun:
@@ -122,8 +122,8 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
     exchange.notes = result.dropped
 
 
-async def _done(run: Callable[[], Any], name: str) -> Result:
-    task: asyncio.Task[Result] = spawn(run(), name=f"errand to {name}", awaited=True)
+async def _done(run: Coroutine[Any, Any, Result], name: str) -> Result:
+    task: asyncio.Task[Result] = spawn(run, name=f"errand to {name}", awaited=True)
     try:
         return await task
     except BaseException:

@@ -23,8 +23,6 @@ POINTS, FEWEST_POINTS, MOST_POINTS = 64, 8, 4096
 """Points on the circle that a lane of usual weight has where there are few lanes, and where there are many; the most for any weight."""
 POINTS_ALL = 4096
 """So many points are enough for one tier; there are more only so that each lane has the fewest it may."""
-CIRCLE_BITS = 30
-"""Numbers of so many bits are those that Python sorts and compares fastest."""
 FEW = 8
 """So many lanes are looked at one by one."""
 TRIES = 4

@@ -17,7 +17,9 @@ _TYPES = {
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
+    529: "overloaded_error",
 }
+"""Source: the API's page on errors. The rest are `invalid_request_error` below 500 and `api_error` above."""
 _UNTHREADED = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 """By this the official SDK's runner of tools knows that it has to send the whole conversation each time, and goes on."""
 
@@ -37,9 +39,13 @@ class AnthropicDialect:
         return event("error", _body(exc, request_id))
 
 
+def kind_of(status: int) -> str:
+    """Anthropic's type for an error of a status."""
+    return _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+
 def _body(exc: PenstockError, request_id: str) -> dict[str, object]:
-    kind = _TYPES.get(exc.status, "api_error" if exc.status >= 500 else "invalid_request_error")
-    error: dict[str, object] = {"type": kind, "message": clean(exc.message)}
+    error: dict[str, object] = {"type": kind_of(exc.status), "message": clean(exc.message)}
     if exc.code == "cannot_translate" and exc.param == "thread":
         error["details"] = _UNTHREADED
     return {"type": "error", "error": error, "request_id": request_id}

@@ -8,21 +8,8 @@ from typing import Any
 import msgspec
 
 from penstock.upstream.bridges.conversation import Failure
+from penstock.upstream.dialects.anthropic import kind_of
 from penstock.upstream.dialects.text import clean, event
-
-_KINDS = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    408: "timeout_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-"""Source: the API's page on errors. The rest are `invalid_request_error` below 500 and `api_error` above."""
 
 _STATUSES = {
     "invalid_request_error": 400,
@@ -40,11 +27,6 @@ _STATUSES = {
 _SHOWN = 500
 _MARKUP = re.compile(r"<[^<>]{0,2000}>")
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
-
-
-def kind_of(status: int) -> str:
-    """Anthropic's type for an error of a status."""
-    return _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
 def reported(error: Any, status: int = 0) -> Failure:
