@@ -70,6 +70,26 @@ async def test_with_less_than_the_hold_what_is_left_is_held_and_the_cost_is_post
     assert await refused(teller.reserve(wants, 1)) == "insufficient_funds"
 
 
+async def test_a_request_waits_for_what_another_holds_before_it_begins_with_less_than_it_needs(bank):
+    account, wants = await bank.account(paid_nano=150)
+    teller = await bank.teller()
+    with await teller.reserve(wants, 100) as first:
+        waiting = asyncio.ensure_future(teller.reserve(wants, 100))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        charge = teller.settle(first, account, 40)
+    with await waiting as second:
+        assert second.amount_nano == 100
+    await teller.write(charge)
+
+
+async def test_a_request_begins_with_what_there_is_when_what_others_hold_does_not_come_back(bank):
+    _, wants = await bank.account(paid_nano=150)
+    teller = await bank.teller(SIZES._replace(wait_s=0.02))
+    with await teller.reserve(wants, 100), await teller.reserve(wants, 100) as second:
+        assert second.amount_nano == 50
+
+
 async def test_what_was_overdrawn_is_made_good_by_a_top_up(bank):
     account, wants = await bank.account(paid_nano=100)
     teller = await bank.teller()

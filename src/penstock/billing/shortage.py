@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from penstock.billing.funds import Funds, Share
-from penstock.billing.purses import MONEY
+from penstock.billing.purses import DURABLE, MONEY
 from penstock.infra.database import DatabaseAway
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
@@ -76,6 +76,11 @@ def may_return(empty: list[Share]) -> bool:
     money = [share for share in empty if share.want.kind in MONEY]
     rest = [share for share in empty if share.want.kind not in MONEY]
     return (not money or any(map(_is_out, money))) and all(map(_is_out, rest))
+
+
+def may_grow(short: list[Need]) -> bool:
+    """Whether requests that are being served here hold some of the money or the caps that are short."""
+    return any(need.share.held > 0 for need in short if need.share.want.kind in DURABLE)
 
 
 def refusal(empty: list[Share], now_ms: int) -> PenstockError:

@@ -13,7 +13,7 @@ from penstock.billing.funds import FOREVER_NS, Funds, Share
 from penstock.billing.leases import Order, Part, close_all, fill, give_back
 from penstock.billing.purses import DURABLE, MONEY, Want
 from penstock.billing.recalls import Recaller
-from penstock.billing.shortage import Answer, Need, empty_of, may_return, refusal, short_of
+from penstock.billing.shortage import Answer, Need, empty_of, may_grow, may_return, refusal, short_of
 from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
@@ -132,8 +132,11 @@ class Treasury:
 
     # when a request is short
 
-    async def reserve(self, funds: Funds, nano: int, tokens: int) -> None:
+    async def reserve(self, funds: Funds, nano: int, tokens: int, *, patient: bool = True) -> None:
         """Wait until there is something to hold in each of the purses, if there can be.
+
+        Who is patient also waits for what other requests here hold, and begins with less than it needs only if that does not
+        come back: otherwise a request would be let in on the rest of holds that turn out to cost all they hold.
 
         Raises PenstockError: 402 `insufficient_funds` or `budget_exceeded`, 429 `too_many_requests`, 503 `database_away`.
         """
@@ -151,12 +154,14 @@ class Treasury:
             empty = empty_of(funds, short, nano)
             if empty:
                 await self._wait_for(empty, deadline)
+            elif patient and loop.time() < deadline and may_grow(short) and not funds.covers(nano, tokens, perf_counter_ns()):
+                await self._sleep()
             elif funds.ready or not heard:
                 return
 
     async def replenish(self, funds: Funds, nano: int) -> None:
         """As `reserve`, for a request that is being served: its hold is to be extended, and limits of rates are none of its business."""
-        await self.reserve(self._found(tuple(want for want in funds.wants if want.kind in DURABLE)), nano, 0)
+        await self.reserve(self._found(tuple(want for want in funds.wants if want.kind in DURABLE)), nano, 0, patient=False)
 
     async def _wait_for(self, empty: list[Share], deadline: float) -> None:
         """Until something changes, or the time is over; where nobody has anything that could come back, it is over at once."""
@@ -166,11 +171,16 @@ class Treasury:
         elsewhere = [share.want.purse_id for share in empty if share.elsewhere > 0]
         if elsewhere:
             self._recaller.ask(elsewhere)
+        for share in empty:
+            share.asked_ns = 0 if share.elsewhere else share.asked_ns
+        await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until something was given back, or it is time to ask again."""
+        loop = asyncio.get_running_loop()
         sleeper = loop.create_future()
         timer = loop.call_later(POLL_S, _settle, sleeper)
         self.sleepers.add(sleeper)
-        for share in empty:
-            share.asked_ns = 0 if share.elsewhere else share.asked_ns
         try:
             await sleeper
         finally:
