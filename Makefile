@@ -63,7 +63,7 @@ format: $(VENV)/.dev
 
 lock: $(VENV)/.uv
 	$(COMPILE) -o requirements.lock
-	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group dev --extra otel -c requirements.lock -o requirements-dev.lock
 
 # .uv: an environment and a uv to fill it with. .run and .dev: what the program, or its tests, need is installed.
 
