@@ -70,7 +70,7 @@ class Share:
         self.dry = filled.given < order.target
         self.until_ms = filled.until_ms
         self.until_ns = FOREVER_NS if filled.until_ms is None else perf_counter_ns() + (filled.until_ms - now_ms) * 1_000_000
-        self.low = 0 if self.dry else (order.target + max(self.room - filled.given, 0)) // 2
+        self.low = 0 if self.dry else order.low
 
 
 class Funds:

@@ -40,6 +40,8 @@ class Order(NamedTuple):
     """What a new lease is called. One that has the name already was made by a transaction whose end was not heard of."""
     previous: str | None = None
     """The lease of the window before, which ends."""
+    low: int = 0
+    """With less room than that, more will be asked for."""
 
 
 class Filled(NamedTuple):

@@ -284,10 +284,12 @@ class Treasury:
             elapsed_s = max((now_ns - share.asked_ns) / 1e9, 0.1) if share.asked_ns else RATE_S
             rate = int((share.spent - share.spent_before) / elapsed_s)
             room = min(max(self._sizes.least_nano, 4 * one.units, rate * RATE_S), max(self._sizes.most_nano, one.units))
+            held = share.held  # as much again may be held in a moment: that must not look like spending
         else:
-            room = max(one.units, (want.limit or 0) // (4 * self.workers), 1)
+            room, held = max(one.units, (want.limit or 0) // (4 * self.workers), 1), 0
         share.spent_before = share.spent
-        return Order(want, share.lease_id, max(0, room - share.room), share.spent, max(0, share.room), share.next_id, share.previous)
+        target, spare = max(0, room + held - share.room), max(0, share.room)
+        return Order(want, share.lease_id, target, share.spent, spare, share.next_id, share.previous, room // 2)
 
     # giving back
 
