@@ -47,6 +47,7 @@ from penstock.relay.plane import Plane, TickLimits
 from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
+from penstock.rules.door import RuleBook
 from penstock.settings import Settings
 from penstock.upstream.demo import server as demo
 
@@ -86,6 +87,7 @@ class Parts:
             catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
             recorder=self.recorder,
+            rules=RuleBook(),
             metrics=Metrics(),
             holds=Holds(),
             treasury=Treasury(self.database, Sizes(settings.lease_least_nano, settings.lease_most_nano, settings.funds_wait_s)),

@@ -16,7 +16,7 @@ from penstock.relay.events import Events
 from penstock.relay.exchange import Exchange
 from penstock.relay.faults import failure_of
 from penstock.relay.guard import Guard
-from penstock.relay.request import cross, request_on, request_over
+from penstock.relay.request import Sent, cross, request_on, request_over, sent_of
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel
 from penstock.upstream.client.connection import Connection, UpstreamError
@@ -38,7 +38,7 @@ class Answer:
     `crossing` is there when the answer comes over a bridge. `tried` says which lanes have failed before, and why.
     """
 
-    __slots__ = ("attempts", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "splice", "tried")
+    __slots__ = ("attempts", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent", "sent_ns", "splice", "tried")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -46,6 +46,8 @@ class Answer:
         self.connection: Connection | None = None
         self.crossing: Crossing | None = None
         self.head: Head | None = None
+        self.sent: Sent | None = None
+        """The request as it went out, where it is recorded."""
         self.splice: Splice | None = None
         self.attempts = 0
         self.sent_ns = self.head_ns = 0
@@ -82,6 +84,8 @@ async def call(
     error: PenstockError | None = None
     for index, lane in enumerate(lanes):
         answer.begin(lane)
+        if exchange.ruling is not None:
+            exchange.ruling.on(lane.channel, exchange, plane)
         if lane.bridge is not None or lane.errand is not None:
             if exchange.upload is not None:
                 exchange.body, exchange.upload = await exchange.upload.whole(), None
@@ -102,10 +106,10 @@ async def call(
             error = refusal(failure)
             answer.failed(fault_of(failure, connecting=True))
             continue
-        failed = failure_of(await _ask(ask, exchange, answer), exchange)
+        failed = failure_of(await _ask(ask, exchange, answer, record_limit), exchange)
         if failed is None or (failed.error is None and not _may_go_on(index, route, exchange, plane)):
             if answer.crossing is not None:
-                exchange.notes = answer.crossing.dropped
+                exchange.notes += answer.crossing.dropped
             _name(lane, exchange, plane)
             return
         answer.failed(failed.fault)
@@ -116,11 +120,13 @@ async def call(
     raise error or refusal(None)
 
 
-async def _ask(ask: Ask, exchange: Exchange, answer: Answer) -> Head:
+async def _ask(ask: Ask, exchange: Exchange, answer: Answer, record_limit: int) -> Head:
     """Write the request and wait for the head of the answer. Raises PenstockError when none comes."""
     lane, crossing, connection, upload = answer.lane, answer.crossing, answer.connection, exchange.upload
     assert connection is not None  # noqa: S101  the caller has made it
     request = request_on(lane, ask, exchange) if crossing is None else request_over(crossing, lane, exchange)
+    if record_limit:
+        answer.sent = sent_of(request, exchange.body, record_limit)
     to_head = exchange.target.method == b"HEAD"
     if lane.channel.breakers.troubled:
         lane.channel.breakers.enter(lane.served, time.time())

@@ -21,6 +21,7 @@ from penstock.relay.outcome import COMPLETE
 from penstock.relay.paths import Target, find_target
 from penstock.relay.permit import permit
 from penstock.relay.route import Route, choose, estimate, price_of
+from penstock.relay.ruling import under_rules
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ async def answer_estimate(exchange: Exchange, plane: Plane) -> None:
         exchange.refuse(refusal, [b"allow: POST\r\n"])
         return
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
+    rules = plane.rules.find(caller.account_id) or await plane.rules.load(caller.account_id)  # 503
     ask = await _read(exchange, plane)  # 400 404 413
     found: dict[str, Any] = {"object": "estimate", "path": exchange.target.path, "model": ask.model}
     error: PenstockError | None = None
     try:
         permit(caller, exchange, plane)  # 403
+        ask = under_rules(rules, caller, ask, exchange, plane, counts=False)  # 400 403
+        found["model"] = ask.model
         route = choose(caller, ask, exchange, plane)  # 402 403 404 503
         found |= _cost(route, caller, ask, plane)
         await _cover(route, caller, ask, plane)  # 402 429 503
@@ -127,7 +131,7 @@ async def _read(exchange: Exchange, plane: Plane) -> Ask:
     if target.wire is None or target.refused:
         raise PenstockError("not_found", f"There is no call {path!r} to be estimated.", param="path")
     exchange.target, exchange.wire = Target(b"POST", target.path, b"", target.wire), target.wire
-    return await read_upload(exchange, plane, 0, whole=True) if exchange.upload is not None else read_held(exchange, plane)
+    return await read_upload(exchange, plane, whole=True) if exchange.upload is not None else read_held(exchange, plane)
 
 
 def _path(exchange: Exchange) -> str:

@@ -355,6 +355,10 @@ class Events:
             self._meter.event(self._long_head + b"".join(self._held)[-TAIL_LIMIT:])
         return self._seen()
 
+    def came(self) -> Tape | None:
+        """It goes on as it came."""
+        return None
+
     def beginning(self, limit_bytes: int) -> bytes:
         """Nothing: a stream is no error."""
         return b""

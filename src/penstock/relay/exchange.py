@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.relay.edge import Edge
     from penstock.relay.forms import Field
     from penstock.relay.paths import Target
+    from penstock.relay.ruling import Ruling
     from penstock.relay.running import Running
     from penstock.relay.upload import Upload
 
@@ -36,7 +37,7 @@ EXPOSED = (
     b"x-ratelimit-reset-tokens, anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, "
     b"anthropic-ratelimit-requests-reset, anthropic-ratelimit-tokens-limit, anthropic-ratelimit-tokens-remaining, "
     b"anthropic-ratelimit-tokens-reset, openai-processing-ms, x-penstock-cost, x-penstock-channel, "
-    b"x-penstock-overhead-ms, x-penstock-dropped"
+    b"x-penstock-overhead-ms, x-penstock-dropped, x-penstock-rules"
 )
 CORS_LINES = b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
 
@@ -70,8 +71,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "naming", "notes",
-        "receiver", "running", "sifted", "started", "status", "target", "upgrade", "upload", "walker", "wire",
+        "began_ns", "body", "body_ns", "close", "edge", "finished", "for_operator", "for_owner", "gone", "headers", "http10", "id",
+        "limits", "naming", "notes", "receiver", "ruling", "running", "sifted", "started", "status", "target", "upgrade", "upload",
+        "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
@@ -91,6 +93,10 @@ class Exchange:
         """Header lines about the caller's limits per minute, where it has any."""
         self.notes = b""
         """Header lines about how it was answered."""
+        self.ruling: Ruling | None = None
+        """What rules have done to it, where any has matched."""
+        self.for_owner = self.for_operator = False
+        """Who has it recorded: the account, the operator."""
         self.running: Running | None = None
         """While it is held for: what it is held with."""
         self.receiver: Any = None

@@ -16,6 +16,7 @@ from penstock.records.door import Recorder
 from penstock.relay.lists import Lists
 from penstock.relay.metrics import Metrics
 from penstock.relay.route import Known
+from penstock.rules.door import RuleBook
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 
@@ -63,13 +64,14 @@ class Plane:
     catalog: Catalog
     books: Books
     recorder: Recorder
+    rules: RuleBook
     metrics: Metrics
     holds: Holds
     treasury: Treasury
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
-    routes: dict[tuple[str, str], Known] = field(default_factory=dict)
-    """Lanes that were found already, by wire and model. Whoever changes `channels` empties it."""
+    routes: dict[tuple[str, ...], Known] = field(default_factory=dict)
+    """Lanes that were found already, by wire, model and tags. Whoever changes `channels` empties it."""
     stopping: bool = False
     record_limit: int = 0
     """Bytes of each body that are recorded, where an exchange is."""

@@ -73,22 +73,24 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         if pays and not _is_model_list(exchange):
             raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
         return Route([_without_model(wire, exchange, plane)], None)
-    route = _pick(plane.routes.get((wire, model)) or _learn(wire, model, exchange, plane), model, caller, exchange, plane)
+    tags = exchange.ruling.tags if exchange.ruling is not None else ()
+    known = plane.routes.get((wire, model, *tags)) or _learn(wire, model, tags, exchange, plane)
+    route = _pick(known, model, caller, exchange, plane)
     if caller.fallbacks is not None:
-        route = _with_fallbacks(route, caller, exchange, plane)
+        route = _with_fallbacks(route, tags, caller, exchange, plane)
     if not route.lanes:
-        raise _all_down(plane.routes[wire, model].lanes, model)
+        raise _all_down(known.lanes, model)
     if ask.respelled:
         route = Route([_respelling(lane, wire) for lane in route.lanes], route.model)
     return _payable(route, caller, plane) if pays else route
 
 
-def _learn(wire: str, model: str, exchange: Exchange, plane: Plane) -> Known:
+def _learn(wire: str, model: str, tags: tuple[str, ...], exchange: Exchange, plane: Plane) -> Known:
     """Find the lanes for a model and remember them. Raises PenstockError 404 if there are none."""
-    lanes = find_lanes(wire, model, exchange, plane)
+    lanes = find_lanes(wire, model, exchange, plane, tags)
     if len(plane.routes) >= ROUTES_KEPT:
         plane.routes.clear()
-    known = plane.routes[wire, model] = Known(lanes, Route(list(lanes.all), model) if len(lanes.all) == 1 else None)
+    known = plane.routes[wire, model, *tags] = Known(lanes, Route(list(lanes.all), model) if len(lanes.all) == 1 else None)
     return known
 
 
@@ -106,13 +108,13 @@ def _all_down(lanes: Lanes, model: str) -> PenstockError:
     return PenstockError("all_channels_down", f"No channel for {model!r} can be asked now: {why}.", retry_after_s=max(1, wait_s))
 
 
-def _with_fallbacks(route: Route, caller: Caller, exchange: Exchange, plane: Plane) -> Route:
+def _with_fallbacks(route: Route, tags: tuple[str, ...], caller: Caller, exchange: Exchange, plane: Plane) -> Route:
     """The lanes of the route, then those of the models that the key falls back to and may use."""
     found, wire = list(route.lanes), exchange.wire.name
     for other in caller.falls_back_to(route.model or ""):
         if len(found) < plane.attempts and caller.allows(other):
             with contextlib.suppress(PenstockError):  # it is not served: the next one may be
-                known = plane.routes.get((wire, other)) or _learn(wire, other, exchange, plane)
+                known = plane.routes.get((wire, other, *tags)) or _learn(wire, other, tags, exchange, plane)
                 found += _pick(known, other, caller, exchange, plane).lanes
     return Route(found[: plane.attempts], route.model)
 
@@ -130,8 +132,10 @@ def _payable(route: Route, caller: Caller, plane: Plane) -> Route:
     return route if len(priced) == len(route.lanes) else Route(priced, route.model)
 
 
-def find_lanes(wire: str, model: str, exchange: Exchange, plane: Plane) -> Lanes:
-    """All lanes for a model on a client's wire. Of channels that take any model those count of whose providers it is known to be.
+def find_lanes(wire: str, model: str, exchange: Exchange, plane: Plane, tags: tuple[str, ...] = ()) -> Lanes:
+    """All lanes for a model on a client's wire, on channels with any of the tags where there are some.
+
+    Of channels that take any model those count of whose providers it is known to be.
 
     A model that nobody is known to have is asked of those who speak the client's wire, if there are any.
 
@@ -139,15 +143,17 @@ def find_lanes(wire: str, model: str, exchange: Exchange, plane: Plane) -> Lanes
     """
     name = plane.rewrites.get(model, model)
     ranked: dict[int, list[Lane]] = {}
-    for channel in plane.channels:
+    channels = [channel for channel in plane.channels if not tags or not set(tags).isdisjoint(channel.terms.tags)]
+    for channel in channels:
         served = channel.names.served(name)
         lane = _lane(channel, wire, model, served) if served is not None else None
         if lane is not None:
             ranked.setdefault(_rank(lane, name, plane), []).append(lane)
     if not ranked:
-        if any(_lane(channel, wire, model, None) is not None for channel in plane.channels):
-            raise PenstockError("model_not_found", f"The model {model!r} is not served here.", param="model")
-        raise PenstockError("no_channel", f"No provider is configured for {exchange.target.path}.")
+        where = f" on a channel with the tag {' or '.join(map(repr, tags))}, which a rule asks for" if tags else ""
+        if any(_lane(channel, wire, model, None) is not None for channel in channels):
+            raise PenstockError("model_not_found", f"The model {model!r} is not served here{where}.", param="model")
+        raise PenstockError("no_channel", f"No provider is configured for {exchange.target.path}{where}.")
     best = min(ranked)
     lanes = ranked[best]
     return Lanes([lane for lane in lanes if lane.direct] or lanes if best == PERHAPS else lanes)

@@ -43,6 +43,10 @@ class Splice(Protocol):
     ended: Signal
     """Happens with an outcome."""
     tape: Tape | None
+    """What the client got."""
+
+    def came(self) -> Tape | None:
+        """What the provider sent, where that is something else and is to be recorded."""
 
     @property
     def refused(self) -> bool:
@@ -200,6 +204,10 @@ class Plain:
         if not body or why != EMPTY:
             self._refused = PenstockError("upstream_invalid", f"The provider's answer cannot be used: {why}.")
         return Usage(calls=0), False
+
+    def came(self) -> Tape | None:
+        """It goes on as it came."""
+        return None
 
     def beginning(self, limit_bytes: int) -> bytes:
         """What was gathered."""

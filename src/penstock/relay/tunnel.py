@@ -194,6 +194,10 @@ class Tunnel:
         """As `usage`, while the session runs."""
         return self._meter.usage()[0]
 
+    def came(self) -> Tape | None:
+        """Nothing: a session is not recorded."""
+        return None
+
     def beginning(self, limit_bytes: int) -> bytes:
         """Nothing: a session is no error."""
         return b""

@@ -1,0 +1,147 @@
+"""Ruling: what the rules of the account and of the operator make of a request, before it is routed and at each attempt.
+
+An account without rules, under an operator without any, costs one look into a dictionary.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+
+from penstock.kit.errors import PenstockError
+from penstock.relay.bodies import peek, renamed_form
+from penstock.relay.forms import is_multipart, is_urlencoded
+from penstock.relay.route import BYTES_PER_TOKEN
+from penstock.rules.door import Facts, Late, RuleSet, Verdict, apply_late, two_stages
+from penstock.upstream.wires.jsonwire import MODEL
+
+if TYPE_CHECKING:
+    from penstock.keys.door import Caller
+    from penstock.relay.exchange import Exchange
+    from penstock.relay.headers import Sifted
+    from penstock.relay.plane import Plane
+    from penstock.upstream.channel import Channel
+    from penstock.upstream.wires.wire import Ask
+
+_MODEL_PARAMETER = b"model="
+_NAMELESS = frozenset(("images",))
+"""Wires on which a body without a model may be given one."""
+
+
+class Ruling:
+    """What rules have done to one request. `came` is the body as the client sent it."""
+
+    __slots__ = ("_body", "_facts", "_fired", "_late", "_shadowed", "_sifted", "came", "fired", "shadowed", "tags")
+
+    def __init__(self, came: bytes, verdict: Verdict, facts: Facts, exchange: Exchange) -> None:
+        self.came = came
+        self.fired = self._fired = verdict.fired
+        self.shadowed = self._shadowed = verdict.shadowed
+        self.tags = verdict.tags or ()
+        self._late: tuple[Late, ...] = verdict.late
+        self._facts = facts
+        self._body: bytes | None = exchange.body
+        self._sifted: Sifted = exchange.sifted
+
+    def on(self, channel: Channel, exchange: Exchange, plane: Plane) -> None:
+        """Apply the rules that depend on the channel, anew for each attempt: what they did for another channel is undone."""
+        if not self._late:
+            return
+        exchange.body, exchange.sifted = self._body, self._sifted
+        self.fired, self.shadowed = self._fired, self._shadowed
+        verdict = apply_late(self._late, self._facts, channel.name, frozenset(channel.terms.tags))
+        if verdict is None:
+            return
+        plane.rules.count(verdict, time.time_ns() // 1_000_000)
+        self.fired += verdict.fired
+        self.shadowed += verdict.shadowed
+        if verdict.headers:
+            exchange.sifted = _with_headers(exchange.sifted, verdict.headers)
+        if verdict.body is not None:
+            exchange.body = verdict.body
+
+
+def under_rules(
+    own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane, *, counts: bool = True
+) -> Ask:
+    """What is asked for once the rules have had their say; `exchange` is changed with it. `counts`: it goes into their statistics.
+
+    Raises PenstockError 403 `refused_by_rule` (or another 4xx, where the rule says so), and 400 where what rules have made of
+    the body cannot be read.
+    """
+    kind, body = exchange.sifted.content_type, exchange.body
+    is_form = exchange.upload is not None or (exchange.wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)))
+    now_ms = time.time_ns() // 1_000_000
+    facts = Facts(
+        exchange.wire.name,
+        ask.model,
+        caller.key_id,
+        caller.name,
+        exchange.sifted.forward,
+        None if is_form else body,
+        ask.input_size // BYTES_PER_TOKEN,
+        ask.stream,
+        now_ms,
+    )
+    verdict = two_stages(own, plane.rules.operators, facts)
+    if verdict is None:
+        return ask
+    if counts:
+        plane.rules.count(verdict, now_ms)
+    if verdict.refusal is not None:
+        raise PenstockError("refused_by_rule", verdict.refusal.message, status=verdict.refusal.status)
+    if verdict.record is not None:
+        exchange.for_owner = verdict.record
+    if verdict.headers:
+        exchange.sifted = _with_headers(exchange.sifted, verdict.headers)
+    if verdict.body is not None:
+        exchange.body = verdict.body
+    if verdict.model is not None or verdict.body is not None:
+        ask = _reread(verdict, ask, is_form, exchange)
+    facts = Facts(
+        facts.wire, ask.model, facts.key_id, facts.key_name, exchange.sifted.forward, None if is_form else exchange.body,
+        ask.input_size // BYTES_PER_TOKEN, ask.stream, now_ms,
+    )  # fmt: skip
+    exchange.ruling = Ruling(body or b"", verdict, facts, exchange)
+    if verdict.fired:
+        exchange.notes += b"x-penstock-rules: %b\r\n" % ",".join(verdict.fired).encode()
+    return ask
+
+
+def _reread(verdict: Verdict, ask: Ask, is_form: bool, exchange: Exchange) -> Ask:
+    """What the changed request asks for. Raises PenstockError 400 for what cannot be read any more."""
+    model, wire = verdict.model, exchange.wire
+    if ask.model is None and wire.name not in _NAMELESS:
+        model = None  # nothing is named here, so nothing is renamed
+    try:
+        if is_form:
+            return ask if model is None else renamed_form(exchange, ask, model)
+        if model is not None and model != ask.model:
+            _rename(model, exchange)
+        return peek(exchange, exchange.body or b"")
+    except PenstockError as error:
+        message = f"{error.message} Rules have changed this request: {', '.join(verdict.fired)}."
+        raise PenstockError(error.code, message, param=error.param) from None
+
+
+def _rename(model: str, exchange: Exchange) -> None:
+    wire, target = exchange.wire, exchange.target
+    if wire.addressed:
+        exchange.target = msgspec.structs.replace(target, path=wire.renamed_path(target.path, model))
+    elif wire.name == "realtime":
+        kept = [part for part in target.query.split(b"&") if part and not part.startswith(_MODEL_PARAMETER)]
+        named = _MODEL_PARAMETER + quote(model, safe="").encode()
+        exchange.target = msgspec.structs.replace(target, query=b"&".join((named, *kept)))
+    else:
+        exchange.body = MODEL.replaced(exchange.body or b"{}", msgspec.json.encode(model))
+
+
+def _with_headers(sifted: Sifted, changes: tuple[tuple[bytes, bytes | None], ...]) -> Sifted:
+    """The headers to forward with these set, or left out; a known head is shared by many requests, so it is copied."""
+    begins = tuple(b"%b: " % name for name, _ in changes)
+    kept = [line + b"\r\n" for line in sifted.forward.split(b"\r\n") if line and not line.startswith(begins)]
+    added = [b"%b: %b\r\n" % (name, value) for name, value in changes if value is not None]
+    return msgspec.structs.replace(sifted, forward=b"".join((*kept, *added)))
