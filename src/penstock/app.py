@@ -76,6 +76,7 @@ class Parts:
         self.keys = Keys(self.database)
         self.recorder = Recorder(self.database, store, settings.record_queue_limit)
         self.records = Records(self.database, store)
+        self.rules = RuleBook(self.database, self.feed)
         self.plane = Plane(
             settings=settings,
             pulse=self.pulse,
@@ -87,7 +88,7 @@ class Parts:
             catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
             recorder=self.recorder,
-            rules=RuleBook(),
+            rules=self.rules,
             metrics=Metrics(),
             holds=Holds(),
             treasury=Treasury(self.database, Sizes(settings.lease_least_nano, settings.lease_most_nano, settings.funds_wait_s)),
@@ -121,6 +122,8 @@ class Parts:
             if plane.keys is not None:
                 await plane.keys.start()
                 stack.push_async_callback(plane.keys.stop)
+            await self.rules.start()
+            stack.push_async_callback(self.rules.stop)
             await self.feed.start()
             stack.push_async_callback(self.feed.stop)
             stack.push_async_callback(self.control.stop)

@@ -21,7 +21,7 @@ from penstock.relay.outcome import COMPLETE
 from penstock.relay.paths import Target, find_target
 from penstock.relay.permit import permit
 from penstock.relay.route import Route, choose, estimate, price_of
-from penstock.relay.ruling import under_rules
+from penstock.relay.ruling import known_rules, under_rules
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def answer_estimate(exchange: Exchange, plane: Plane) -> None:
         exchange.refuse(refusal, [b"allow: POST\r\n"])
         return
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
-    rules = plane.rules.find(caller.account_id) or await plane.rules.load(caller.account_id)  # 503
+    rules = known_rules(caller, plane) or await plane.rules.load(caller.account_id or "")  # 503
     ask = await _read(exchange, plane)  # 400 404 413
     found: dict[str, Any] = {"object": "estimate", "path": exchange.target.path, "model": ask.model}
     error: PenstockError | None = None

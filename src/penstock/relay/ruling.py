@@ -15,7 +15,7 @@ from penstock.kit.errors import PenstockError
 from penstock.relay.bodies import peek, renamed_form
 from penstock.relay.forms import is_multipart, is_urlencoded
 from penstock.relay.route import BYTES_PER_TOKEN
-from penstock.rules.door import Facts, Late, RuleSet, Verdict, apply_late, two_stages
+from penstock.rules.door import NO_RULES, CompiledRule, Facts, RuleSet, Verdict, apply_late, two_stages
 from penstock.upstream.wires.jsonwire import MODEL
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from penstock.upstream.wires.wire import Ask
 
 _MODEL_PARAMETER = b"model="
-_NAMELESS = frozenset(("images",))
-"""Wires on which a body without a model may be given one."""
 
 
 class Ruling:
@@ -41,7 +39,7 @@ class Ruling:
         self.fired = self._fired = verdict.fired
         self.shadowed = self._shadowed = verdict.shadowed
         self.tags = verdict.tags or ()
-        self._late: tuple[Late, ...] = verdict.late
+        self._late: tuple[CompiledRule, ...] = verdict.late
         self._facts = facts
         self._body: bytes | None = exchange.body
         self._sifted: Sifted = exchange.sifted
@@ -59,14 +57,17 @@ class Ruling:
         self.fired += verdict.fired
         self.shadowed += verdict.shadowed
         if verdict.headers:
-            exchange.sifted = _with_headers(exchange.sifted, verdict.headers)
+            exchange.sifted = _forwarding(self._facts.after(verdict), exchange.sifted)
         if verdict.body is not None:
             exchange.body = verdict.body
 
 
-def under_rules(
-    own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane, *, counts: bool = True
-) -> Ask:
+def known_rules(caller: Caller, plane: Plane) -> RuleSet | None:
+    """The rules of whoever asks; None when they have to be loaded first."""
+    return NO_RULES if caller.account_id is None else plane.rules.find(caller.account_id)
+
+
+def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane, *, counts: bool = True) -> Ask:
     """What is asked for once the rules have had their say; `exchange` is changed with it. `counts`: it goes into their statistics.
 
     Raises PenstockError 403 `refused_by_rule` (or another 4xx, where the rule says so), and 400 where what rules have made of
@@ -96,7 +97,7 @@ def under_rules(
     if verdict.record is not None:
         exchange.for_owner = verdict.record
     if verdict.headers:
-        exchange.sifted = _with_headers(exchange.sifted, verdict.headers)
+        exchange.sifted = _forwarding(facts.after(verdict), exchange.sifted)
     if verdict.body is not None:
         exchange.body = verdict.body
     if verdict.model is not None or verdict.body is not None:
@@ -113,9 +114,7 @@ def under_rules(
 
 def _reread(verdict: Verdict, ask: Ask, is_form: bool, exchange: Exchange) -> Ask:
     """What the changed request asks for. Raises PenstockError 400 for what cannot be read any more."""
-    model, wire = verdict.model, exchange.wire
-    if ask.model is None and wire.name not in _NAMELESS:
-        model = None  # nothing is named here, so nothing is renamed
+    model = verdict.model
     try:
         if is_form:
             return ask if model is None else renamed_form(exchange, ask, model)
@@ -139,9 +138,6 @@ def _rename(model: str, exchange: Exchange) -> None:
         exchange.body = MODEL.replaced(exchange.body or b"{}", msgspec.json.encode(model))
 
 
-def _with_headers(sifted: Sifted, changes: tuple[tuple[bytes, bytes | None], ...]) -> Sifted:
-    """The headers to forward with these set, or left out; a known head is shared by many requests, so it is copied."""
-    begins = tuple(b"%b: " % name for name, _ in changes)
-    kept = [line + b"\r\n" for line in sifted.forward.split(b"\r\n") if line and not line.startswith(begins)]
-    added = [b"%b: %b\r\n" % (name, value) for name, value in changes if value is not None]
-    return msgspec.structs.replace(sifted, forward=b"".join((*kept, *added)))
+def _forwarding(facts: Facts, sifted: Sifted) -> Sifted:
+    """The headers as the rules have left them; a known head is shared by many requests, so it is copied."""
+    return msgspec.structs.replace(sifted, forward=facts.headers)

@@ -27,7 +27,7 @@ from penstock.relay.limits import show_limits
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.permit import permit
 from penstock.relay.route import choose, estimate, price_of
-from penstock.relay.ruling import under_rules
+from penstock.relay.ruling import known_rules, under_rules
 from penstock.relay.running import Running
 from penstock.relay.tunnel import refuse_upgrade
 
@@ -48,7 +48,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
     if caller.wires is not None or caller.networks is not None:
         permit(caller, exchange, plane)  # 403
-    rules = plane.rules.find(caller.account_id) or await plane.rules.load(caller.account_id)  # 503
+    rules = known_rules(caller, plane) or await plane.rules.load(caller.account_id or "")  # 503
     ruled = not (rules.is_empty and plane.rules.operators.is_empty)
     exchange.for_operator, exchange.for_owner = plane.records_all, caller.record
     record_limit = _record_limit(exchange, plane)

@@ -1,0 +1,88 @@
+"""Ruling: where a model is named it is named anew, headers of others stay theirs, and what was for one channel is undone for the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fake_ends import Rig
+from penstock.kit.errors import PenstockError
+from penstock.relay.bodies import read_held
+from penstock.relay.exchange import Exchange
+from penstock.relay.ruling import known_rules, under_rules
+from penstock.rules.compile import compile_rules
+from penstock.rules.door import NO_RULES
+from penstock.rules.grammar import read_rule
+from penstock.upstream.wires.wire import Ask
+
+JSON = (b"content-type", b"application/json")
+
+
+def ruled(rig: Rig, exchange: Exchange, *then: dict[str, Any], when: dict[str, Any] | None = None) -> Ask:
+    """What is asked for under one rule of the operator's."""
+    terms = read_rule({"name": "one", "scope": "all", "when": when, "then": list(then)}, is_operator=True)
+    rig.plane.rules.operators = compile_rules([("rul_1", terms)])
+    return under_rules(NO_RULES, rig.caller, read_held(exchange, rig.plane), exchange, rig.plane)
+
+
+def test_who_has_no_account_has_no_rules_of_their_own(rig):
+    assert known_rules(rig.caller, rig.plane) is NO_RULES
+
+
+def test_a_model_in_the_path_is_renamed_there(rig):
+    exchange = rig.exchange(b"POST /v1beta/models/gemini-a:generateContent", JSON, body=b'{"contents":[]}')
+    ask = ruled(rig, exchange, {"do": "rewrite_model", "model": "gemini-b"})
+    assert (ask.model, exchange.target.path, exchange.body) == (
+        "gemini-b", "/v1beta/models/gemini-b:generateContent", b'{"contents":[]}',
+    )  # fmt: skip
+
+
+def test_a_model_in_the_query_of_a_session_is_renamed_there(rig):
+    exchange = rig.exchange(b"GET /v1/realtime?model=a&x=1")
+    ask = ruled(rig, exchange, {"do": "rewrite_model", "model": "b c"})
+    assert (ask.model, exchange.target.query) == ("b c", b"model=b%20c&x=1")
+
+
+def test_where_no_model_is_named_none_is_given(rig):
+    rename = {"do": "rewrite_model", "model": "b"}
+    assert ruled(rig, rig.exchange(b"GET /v1/files"), rename).model is None
+
+
+def test_headers_of_a_known_head_stay_as_they_were_for_the_next_request(rig):
+    exchange = rig.exchange(b"POST /v1/chat/completions", JSON, (b"x-team", b"red"), body=b'{"model":"a"}')
+    sifted = exchange.sifted
+    ruled(rig, exchange, {"do": "set_header", "name": "x-team", "value": "blue"})
+    assert b"x-team: blue\r\n" in exchange.sifted.forward and b"red" not in exchange.sifted.forward
+    assert b"x-team: red\r\n" in sifted.forward
+
+
+def test_what_was_done_for_one_channel_is_undone_for_the_next(rig):
+    body = b'{"model":"a","x":1}'
+    exchange = rig.exchange(b"POST /v1/chat/completions", JSON, body=body)
+    first, second = rig.plane.channels[:2]
+    actions = ({"do": "set", "path": "x", "value": 2}, {"do": "set_header", "name": "x-a", "value": "b"})
+    ruled(rig, exchange, *actions, when={"on": "channel", "value": first.name})
+    ruling = exchange.ruling
+    assert ruling is not None and exchange.body == body
+    for _ in range(2):
+        ruling.on(first, exchange, rig.plane)
+        assert (exchange.body, b"x-a: b\r\n" in exchange.sifted.forward, ruling.fired) == (b'{"model":"a","x":2}', True, ("rul_1",))
+        ruling.on(second, exchange, rig.plane)
+        assert (exchange.body, b"x-a" in exchange.sifted.forward, ruling.fired) == (body, False, ())
+
+
+def test_who_may_record_is_told_by_a_rule_but_the_operator_is_not(rig):
+    exchange = rig.exchange(b"POST /v1/chat/completions", JSON, body=b'{"model":"a"}')
+    exchange.for_operator = True
+    ruled(rig, exchange, {"do": "record", "value": True})
+    assert (exchange.for_owner, exchange.for_operator) == (True, True)
+    ruled(rig, exchange, {"do": "record", "value": False})
+    assert (exchange.for_owner, exchange.for_operator) == (False, True)
+
+
+def test_a_refusal_has_the_status_of_the_rule(rig):
+    exchange = rig.exchange(b"POST /v1/chat/completions", JSON, body=b'{"model":"a"}')
+    with pytest.raises(PenstockError) as caught:
+        ruled(rig, exchange, {"do": "refuse", "message": "No.", "status": 418})
+    assert (caught.value.code, caught.value.status, caught.value.message) == ("refused_by_rule", 418, "No.")
