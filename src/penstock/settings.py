@@ -152,6 +152,7 @@ class Settings(BaseModel):
     show_cost: bool = False
     show_channel: bool = False
     show_overhead: bool = False
+    show_timing: bool = False
 
     default_output_tokens: int = Field(4096, ge=1)
     price_jump_factor: int = Field(4, ge=2, le=1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.kit.errors import PenstockError
 from penstock.kit.tasks import spawn
@@ -32,13 +32,26 @@ if TYPE_CHECKING:
     from penstock.upstream.wires.wire import Ask
 
 
+class Trial(NamedTuple):
+    """A lane that was tried in vain: from when to when, the status it has answered with or 0, and what was wrong."""
+
+    lane: Lane
+    began_ns: int
+    ended_ns: int
+    status: int
+    reason: str
+
+
 class Answer:
     """What came of a call. `head` is None when the exchange was interrupted after the request had been written.
 
     `crossing` is there when the answer comes over a bridge. `tried` says which lanes have failed before, and why.
     """
 
-    __slots__ = ("attempts", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "splice", "tried")
+    __slots__ = (
+        "attempts", "called_ns", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "splice", "tried", "trials",
+        "trying_ns",
+    )  # fmt: skip
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -48,19 +61,27 @@ class Answer:
         self.head: Head | None = None
         self.splice: Splice | None = None
         self.attempts = 0
-        self.sent_ns = self.head_ns = 0
+        self.called_ns = self.trying_ns = self.sent_ns = self.head_ns = 0
+        """When the first lane was tried, when this one was, when the request was written to it, and when the head of its answer came."""
         self.tried: tuple[str, ...] = ()
+        self.trials: tuple[Trial, ...] = ()
+        """The same, with their times."""
 
     def begin(self, lane: Lane) -> None:
         """A lane is tried."""
         self.lane, self.channel = lane, lane.channel
         self.connection = self.crossing = self.head = None
-        self.sent_ns = 0
+        self.sent_ns = self.head_ns = 0
+        self.trying_ns = perf_counter_ns()
+        if not self.attempts:
+            self.called_ns = self.trying_ns
         self.attempts += 1
 
     def failed(self, fault: Fault | None) -> None:
         """The lane that is tried has failed, and another one may be."""
-        self.tried = (*self.tried, f"{self.channel.name}: {fault.reason if fault is not None else 'busy'}")
+        reason, status = fault.reason if fault is not None else "busy", self.head.status if self.head is not None else 0
+        self.tried = (*self.tried, f"{self.channel.name}: {reason}")
+        self.trials = (*self.trials, Trial(self.lane, self.trying_ns, perf_counter_ns(), status, reason))
         if fault is not None and not self.channel.transparent:
             self.channel.breakers.failed(self.lane.served, fault, time.time())
 

@@ -11,6 +11,7 @@ from penstock.kit.ids import new_id
 from penstock.relay.headers import Sifted
 from penstock.relay.limits import without_limits
 from penstock.relay.outcome import CLIENT_GONE, STOPPED
+from penstock.relay.phases import timing_line
 from penstock.upstream.wires import WIRES
 from penstock.upstream.wires.wire import Dialect, Wire
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.relay.edge import Edge
     from penstock.relay.forms import Field
     from penstock.relay.paths import Target
+    from penstock.relay.phases import Marks
     from penstock.relay.running import Running
     from penstock.relay.upload import Upload
 
@@ -36,7 +38,7 @@ EXPOSED = (
     b"x-ratelimit-reset-tokens, anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, "
     b"anthropic-ratelimit-requests-reset, anthropic-ratelimit-tokens-limit, anthropic-ratelimit-tokens-remaining, "
     b"anthropic-ratelimit-tokens-reset, openai-processing-ms, x-penstock-cost, x-penstock-channel, "
-    b"x-penstock-overhead-ms, x-penstock-dropped"
+    b"x-penstock-overhead-ms, x-penstock-dropped, server-timing"
 )
 CORS_LINES = b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
 
@@ -70,12 +72,15 @@ class Exchange:
     """
 
     __slots__ = (
-        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "naming", "notes",
-        "receiver", "running", "sifted", "started", "status", "target", "upgrade", "upload", "walker", "wire",
+        "arrived_ns", "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "marks",
+        "naming", "notes", "receiver", "running", "sifted", "started", "status", "target", "turn_ns", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
-        self.began_ns = self.body_ns = perf_counter_ns()
+        self.began_ns = self.arrived_ns = self.turn_ns = perf_counter_ns()
+        self.body_ns = 0
+        self.marks: Marks = ()
+        """Where its time went, once its answer has ended."""
         self.id = new_id("req")
         self.edge = edge
         self.target = target
@@ -127,6 +132,8 @@ class Exchange:
         extra = CORS_LINES + self.notes if self.sifted.origin is not None else self.notes
         if self.close:
             extra += b"connection: close\r\n"
+        if self.edge.plane.timed:
+            extra += timing_line(self)
         return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (
             STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status,
             b"".join(lines),

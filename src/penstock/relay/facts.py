@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from penstock.billing.door import Charge, Draws
 from penstock.records.door import Record
 from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.phases import phases_us
 
 if TYPE_CHECKING:
     from penstock.catalog.door import Price
@@ -129,4 +130,5 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
         shown is not None and shown.cut,
         answer.channel.name,
         answer.tried,
+        phases_us=phases_us(exchange.marks),
     )

@@ -75,6 +75,8 @@ class Plane:
     """Bytes of each body that are recorded, where an exchange is."""
     shows: bool = False
     """Settings add headers of ours to answers."""
+    timed: bool = False
+    """Answers say where their time went."""
     attempts: int = 1
     """How many channels are tried at most."""
     connections: set[Edge] = field(default_factory=set)
@@ -89,4 +91,5 @@ class Plane:
         settings = self.settings
         self.record_limit = settings.record_body_limit
         self.shows = settings.show_cost or settings.show_channel or settings.show_overhead
+        self.timed = settings.show_timing
         self.attempts = settings.retries + 1
