@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from penstock.kit.errors import PenstockError
 from penstock.kit.tasks import spawn
@@ -19,6 +19,7 @@ from penstock.relay.guard import Guard
 from penstock.relay.request import cross, request_on, request_over
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel
+from penstock.telemetry.door import Trial
 from penstock.upstream.client.connection import Connection, UpstreamError
 from penstock.upstream.faults import Fault, fault_of
 
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
     from penstock.upstream.wires.wire import Ask
 
 
-class Trial(NamedTuple):
-    """A lane that was tried in vain: from when to when, the status it has answered with or 0, and what was wrong."""
-
-    lane: Lane
-    began_ns: int
-    ended_ns: int
-    status: int
-    reason: str
-
-
 class Answer:
     """What came of a call. `head` is None when the exchange was interrupted after the request had been written.
 
@@ -49,8 +40,8 @@ class Answer:
     """
 
     __slots__ = (
-        "attempts", "called_ns", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "splice", "tried", "trials",
-        "trying_ns",
+        "attempts", "called_ns", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "span_id", "splice", "trials",
+        "tried", "trying_ns",
     )  # fmt: skip
 
     def __init__(self, lane: Lane) -> None:
@@ -66,12 +57,14 @@ class Answer:
         self.tried: tuple[str, ...] = ()
         self.trials: tuple[Trial, ...] = ()
         """The same, with their times."""
+        self.span_id = 0
+        """What the provider is told of our span for it, where it is told."""
 
     def begin(self, lane: Lane) -> None:
         """A lane is tried."""
         self.lane, self.channel = lane, lane.channel
         self.connection = self.crossing = self.head = None
-        self.sent_ns = self.head_ns = 0
+        self.sent_ns = self.head_ns = self.span_id = 0
         self.trying_ns = perf_counter_ns()
         if not self.attempts:
             self.called_ns = self.trying_ns
@@ -81,7 +74,7 @@ class Answer:
         """The lane that is tried has failed, and another one may be."""
         reason, status = fault.reason if fault is not None else "busy", self.head.status if self.head is not None else 0
         self.tried = (*self.tried, f"{self.channel.name}: {reason}")
-        self.trials = (*self.trials, Trial(self.lane, self.trying_ns, perf_counter_ns(), status, reason))
+        self.trials = (*self.trials, Trial(self.lane, self.trying_ns, perf_counter_ns(), status, reason, self.span_id))
         if fault is not None and not self.channel.transparent:
             self.channel.breakers.failed(self.lane.served, fault, time.time())
 
@@ -142,6 +135,9 @@ async def _ask(ask: Ask, exchange: Exchange, answer: Answer) -> Head:
     lane, crossing, connection, upload = answer.lane, answer.crossing, answer.connection, exchange.upload
     assert connection is not None  # noqa: S101  the caller has made it
     request = request_on(lane, ask, exchange) if crossing is None else request_over(crossing, lane, exchange)
+    plane = exchange.edge.plane
+    if plane.watch is not None and plane.settings.otel_propagate:
+        request = plane.watch.told(request, exchange, answer)
     to_head = exchange.target.method == b"HEAD"
     if lane.channel.breakers.troubled:
         lane.channel.breakers.enter(lane.served, time.time())

@@ -45,9 +45,9 @@ class Edge(Turns, HttpToolsProtocol):
 
     # Beyond the attributes that uvicorn gives a connection, ours would make its dictionary too large to be fast.
     __slots__ = (
-        "_advancing", "_begun_ns", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head", "_known",
-        "_memorable", "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers",
-        "active", "plane", "tunnel",
+        "_advancing", "_begun_ns", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head",
+        "_known", "_memorable", "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp",
+        "_strangers", "active", "plane", "tunnel",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.relay.phases import Marks
     from penstock.relay.running import Running
     from penstock.relay.upload import Upload
+    from penstock.telemetry.door import Trace
 
 REASONS = {
     200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 206: b"Partial Content", 301: b"Moved Permanently", 302: b"Found",
@@ -73,7 +74,8 @@ class Exchange:
 
     __slots__ = (
         "arrived_ns", "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "marks",
-        "naming", "notes", "receiver", "running", "sifted", "started", "status", "target", "turn_ns", "upgrade", "upload", "walker", "wire",
+        "naming", "notes", "receiver", "running", "sifted", "started", "status", "target", "trace", "turn_ns", "upgrade", "upload",
+        "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
@@ -102,6 +104,8 @@ class Exchange:
         """Who forwards the answer, told when the client is slow."""
         self.http10 = self.close = self.upgrade = self.gone = self.started = self.finished = False
         self.status = 0
+        self.trace: Trace | None = None
+        """Its place in a trace, where its provider is told."""
 
     @property
     def dialect(self) -> Dialect:

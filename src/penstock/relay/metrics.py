@@ -65,6 +65,7 @@ GAUGES = {
 }
 COUNTERS = {
     "records_dropped": Watched("penstock_records_dropped", "Records that were dropped because the queue was full."),
+    "telemetry_dropped": Watched("penstock_telemetry_dropped", "Exchanges and spans that did not reach the OpenTelemetry collector."),
     "lease_fills": Watched("penstock_lease_fills", "Transactions that filled leases."),
     "lease_failures": Watched("penstock_lease_failures", "Leases that the database could not fill."),
     "charge_failures": Watched("penstock_charge_failures", "Attempts to write charges that the database or the journal refused."),

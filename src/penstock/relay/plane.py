@@ -22,6 +22,7 @@ from penstock.upstream.channel import Channel
 if TYPE_CHECKING:
     from penstock.relay.drain import Drain
     from penstock.relay.edge import Edge
+    from penstock.relay.watch import Watch
 
 
 class TickLimits(NamedTuple):
@@ -75,6 +76,8 @@ class Plane:
     """Bytes of each body that are recorded, where an exchange is."""
     shows: bool = False
     """Settings add headers of ours to answers."""
+    watch: Watch | None = None
+    """Who is told of each exchange that has ended."""
     timed: bool = False
     """Answers say where their time went."""
     attempts: int = 1

@@ -103,10 +103,14 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     first_byte_us = (answer.head_ns - answer.sent_ns) // 1000 if answer.head is not None else 0
     status = exchange.status or CLIENT_CLOSED
     plane.metrics.exchange_ended(exchange.wire.name, status, outcome, overhead_ns // 1000, first_byte_us, usage, cost_nano, exchange.marks)
+    if plane.watch is not None:
+        plane.watch.answered(exchange, caller, answer, ask, outcome, usage, estimated, cost_nano, overhead_ns)
 
 
 def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None:
     """The walk's edge: whatever left it becomes an answer, or a log line where it should not have happened."""
+    if error is not None and plane.watch is not None:
+        plane.watch.refused(exchange, error)
     exchange.walker = exchange.running = None
     if error is None:
         return
