@@ -215,7 +215,7 @@ class Plain:
         if self._streams:
             return b"", self._tail[-1][-limit_bytes:] if self._tail else b""
         body = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
-        return body[:limit_bytes], body[-limit_bytes:]
+        return (body[:limit_bytes], body[-limit_bytes:]) if len(body) > 2 * limit_bytes else (body, body)
 
     def so_far(self) -> Usage:
         """By its size, once some of it has reached the client; before that, nothing has been used that anybody has got."""

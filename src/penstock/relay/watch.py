@@ -77,6 +77,7 @@ class Watch:
         running = exchange.running
         answer = running.answer if running is not None else None
         lane = answer.lane if answer is not None else None
+        caller = running.caller if running is not None else exchange.sifted.caller
         if self._slow is not None and self._slow.counts(marks, 0):
             self._slow.tell(exchange, lane, status, outcome, marks, 0)
         if self.telemetry is None:
@@ -85,7 +86,7 @@ class Watch:
             (answer.trying_ns, answer.head.status if answer.head is not None else 0, answer.span_id) if answer is not None else (0, 0, 0)
         )
         self.telemetry.put((
-            marks, exchange.id, exchange.wire.name, status, outcome, code, running.caller.key_id if running is not None else None, lane,
+            marks, exchange.id, exchange.wire.name, status, outcome, code, caller.key_id if caller is not None else None, lane,
             trying, answer.trials if answer is not None else (), running.ask if running is not None else None, None, False, 0,
             trace_lines(exchange.sifted.forward), exchange.trace, b"", b"", None,
         ))  # fmt: skip

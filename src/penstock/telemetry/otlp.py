@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -46,7 +46,7 @@ class Otlp:
         self._propagator = TraceContextTextMapPropagator()
         self._exporter = OTLPSpanExporter(endpoint=f"{base}/v1/traces")
         reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics"))
-        self._meters = MeterProvider([reader], resource=self._resource, shutdown_on_exit=False)
+        self._meters = MeterProvider([reader], resource=self._resource, shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter())
         self._instruments = Instruments(self._meters.get_meter("penstock", penstock.__version__))
 
     def take(self, seen: Seen, offset_ns: int) -> list[ReadableSpan]:

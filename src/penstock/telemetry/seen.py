@@ -54,8 +54,8 @@ class Seen(NamedTuple):
     """The header lines `traceparent` and `tracestate` of the client, or nothing."""
     trace: Trace | None
     opening: bytes
-    """The beginning of the provider's answer, as far as it is kept, up to 1 KB."""
+    """The beginning of the provider's answer, as far as it is kept, 1 KB of it."""
     closing: bytes
-    """Its end."""
+    """Its end. Of a short answer both are the whole."""
     content: tuple[bytes, bytes] | None = None
     """The beginnings of both bodies, where content is asked for."""

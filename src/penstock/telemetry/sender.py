@@ -26,7 +26,8 @@ CONTENT_QUEUE_LIMIT = 256
 """The same where they carry content: at most 8 MB."""
 SPANS_LIMIT = 8192
 """Spans that wait to be sent, at most."""
-BATCH = 256
+BATCH = 64
+"""Spans sent at once: encoding them takes some 4 ms, during which nothing else runs."""
 EVERY_S = 0.5
 STOP_S = 3.0
 """How long stopping may take altogether, whatever the collector does."""

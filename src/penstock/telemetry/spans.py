@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
@@ -21,6 +20,8 @@ from penstock.upstream.lanes import Lane
 NAME_LIMIT = 256
 _SCOPE = InstrumentationScope("penstock", penstock.__version__)
 _FAILED = frozenset(("upstream_died", "upstream_timeout", "upstream_error", "stopped"))
+_EVENTS = tuple(f"penstock.{phase}" for phase in PHASES)
+"""Each marks the beginning of its phase, which lasts until the next one, or to the end of the span."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 Facts = dict[str, Any]
@@ -61,11 +62,15 @@ def server_facts(seen: Seen) -> tuple[str, Facts]:
         facts |= {
             "gen_ai.usage.input_tokens": usage.context_tokens(),
             "gen_ai.usage.output_tokens": usage.output_tokens + usage.output_audio_tokens,
+        }
+        rare = {
             "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens + usage.cache_audio_read_tokens,
             "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
             "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-            "penstock.usage_is_estimated": seen.estimated,
         }
+        facts |= {key: tokens for key, tokens in rare.items() if tokens}
+        if seen.estimated:
+            facts["penstock.usage_is_estimated"] = True
     if lane is not None:
         facts["penstock.cost_nano"] = seen.cost_nano
     if seen.key_id is not None:
@@ -96,10 +101,7 @@ def spans_of(seen: Seen, place: Place, name: str, facts: Facts) -> list[Readable
         facts["gen_ai.input.messages"] = input_messages(without_keys(request))
         facts["gen_ai.output.messages"] = output_messages(without_keys(response))
     spans = list(_attempts(seen, place, root))
-    begun = [
-        Event(f"penstock.{phase}", {"penstock.duration_us": (after - before) // 1000}, before + place.offset_ns)
-        for phase, (before, after) in zip(PHASES, pairwise(seen.marks), strict=False)
-    ]
+    begun = [Event(name, None, began_ns + place.offset_ns) for name, began_ns in zip(_EVENTS, seen.marks[:-1], strict=False)]
     failed = seen.status >= 500 or seen.outcome in _FAILED
     spans.append(
         ReadableSpan(
