@@ -47,8 +47,10 @@ from penstock.relay.plane import Plane, TickLimits
 from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
+from penstock.relay.watch import watch_of
 from penstock.rules.door import RuleBook
 from penstock.settings import Settings
+from penstock.telemetry.door import Telemetry
 from penstock.upstream.demo import server as demo
 
 BACKLOG = 4096
@@ -102,6 +104,8 @@ class Parts:
         self.plane.catalog.sold = self.channels.roster
         self.jobs = Jobs(self.database, self.control.jobs())
         self.feed.follow(recalls.REVISION, self._recalled)
+        self.telemetry = Telemetry(settings) if settings.otel_endpoint else None
+        self.plane.watch = watch_of(self.plane, self.telemetry)
         self.tally = Tally(self.plane.metrics, settings.data / "run")
 
     @asynccontextmanager
@@ -111,6 +115,9 @@ class Parts:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             await schema.migrate(self.database)
+            if self.telemetry is not None:
+                await self.telemetry.start()
+                stack.push_async_callback(self.telemetry.stop)
             await plane.catalog.start()
             stack.push_async_callback(plane.catalog.stop)
             await self.recorder.start()
@@ -200,6 +207,8 @@ class Parts:
         metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools.all()), "idle")
         metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools.all()), "busy")
         metrics.counter("records_dropped", lambda: self.recorder.dropped)
+        metrics.counter("telemetry_dropped", lambda: self.telemetry.dropped if self.telemetry is not None else 0)
+        self.pulse.add(lambda: metrics.loop_was_late(self.pulse.late_us))
 
     async def database_ready(self) -> str | None:
         """Readiness: the database answers and is migrated."""

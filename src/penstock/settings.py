@@ -44,6 +44,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "api_sec_key": ("API_SEC_KEY",),
     "api_logging": ("API_LOGGING",),
     "api_model_rewrite": ("API_MODEL_REWRITE",),
+    "otel_endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT",),
 }
 """Further environment names of a field, after `PENSTOCK_` + its name; the first that is not empty counts."""
 
@@ -152,6 +153,7 @@ class Settings(BaseModel):
     show_cost: bool = False
     show_channel: bool = False
     show_overhead: bool = False
+    show_timing: bool = False
 
     default_output_tokens: int = Field(4096, ge=1)
     price_jump_factor: int = Field(4, ge=2, le=1000)
@@ -168,6 +170,10 @@ class Settings(BaseModel):
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    slow_s: float = Field(0, ge=0)
+    otel_endpoint: str = ""
+    otel_propagate: bool = False
+    otel_content: bool = False
     stop_s: float = Field(30, ge=0)
 
     @field_validator("api_model_rewrite")
@@ -197,10 +203,12 @@ class Settings(BaseModel):
             raise ValueError("it must be a width and a height, such as 1024x1024")
         return value
 
-    @field_validator("openai_base_url", "anthropic_base_url", "gemini_base_url", "cloudflare_base_url")
+    @field_validator("openai_base_url", "anthropic_base_url", "gemini_base_url", "cloudflare_base_url", "otel_endpoint")
     @classmethod
-    def _is_http(cls, value: str) -> str:
+    def _is_http(cls, value: str, about: ValidationInfo) -> str:
         parts = urlsplit(value)
+        if value == "" and about.field_name == "otel_endpoint":
+            return value
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("it must be a URL such as https://api.example.com/v1")
         return value

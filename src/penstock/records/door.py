@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from penstock.records.record import Record
+from penstock.records.record import PHASES, Record
 from penstock.records.recorder import Recorder
-from penstock.records.redact import without_secrets
+from penstock.records.redact import without_keys, without_secrets
 
-__all__ = ["Record", "Recorder", "without_secrets"]
+__all__ = ["PHASES", "Record", "Recorder", "without_keys", "without_secrets"]

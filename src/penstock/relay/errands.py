@@ -68,6 +68,10 @@ class Delivered:
         """The beginning of the answer."""
         return self._result.body[:limit_bytes]
 
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """Nothing: the gateway has written it, not a model's provider."""
+        return b"", b""
+
     def leave(self) -> None:
         """Nothing is under way any more."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from penstock.billing.door import Charge, Draws
 from penstock.records.door import Record
 from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT
+from penstock.relay.phases import phases_us
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         head.status if came is not None and head is not None else None,
         came.pieces if came is not None else None,
         came is not None and came.cut,
+        phases_us(exchange.marks),
     )
 
 

@@ -23,6 +23,7 @@ from penstock.upstream.channel import Channel
 if TYPE_CHECKING:
     from penstock.relay.drain import Drain
     from penstock.relay.edge import Edge
+    from penstock.relay.watch import Watch
 
 
 class TickLimits(NamedTuple):
@@ -77,6 +78,10 @@ class Plane:
     """Bytes of each body that are recorded, where an exchange is."""
     shows: bool = False
     """Settings add headers of ours to answers."""
+    watch: Watch | None = None
+    """Who is told of each exchange that has ended."""
+    timed: bool = False
+    """Answers say where their time went."""
     attempts: int = 1
     """How many channels are tried at most."""
     connections: set[Edge] = field(default_factory=set)
@@ -91,4 +96,5 @@ class Plane:
         settings = self.settings
         self.record_limit = settings.record_body_limit
         self.shows = settings.show_cost or settings.show_channel or settings.show_overhead
+        self.timed = settings.show_timing
         self.attempts = settings.retries + 1

@@ -202,6 +202,10 @@ class Tunnel:
         """Nothing: a session is no error."""
         return b""
 
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """Nothing: a session has many answers."""
+        return b"", b""
+
     def leave(self) -> None:
         """Never: a session ends when its client leaves."""
 

@@ -26,6 +26,7 @@ from penstock.relay.guard import guard_of
 from penstock.relay.limits import show_limits
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.permit import permit
+from penstock.relay.phases import marks_at, passed
 from penstock.relay.route import choose, estimate, price_of
 from penstock.relay.ruling import known_rules, under_rules
 from penstock.relay.running import Running
@@ -57,10 +58,10 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         if exchange.upload is None
         else await read_upload(exchange, plane, whole=ruled or caller.models is not None)
     )  # 400 413
+    exchange.body_ns = perf_counter_ns()
     if ruled:
         ask = under_rules(rules, caller, ask, exchange, plane)  # 400 403
         record_limit = _record_limit(exchange, plane)
-    exchange.body_ns = perf_counter_ns()
     route = choose(caller, ask, exchange, plane)  # 402 403 404 503
     answer = Answer(route.lanes[0])
     price = price_of(answer.lane, caller, plane)
@@ -86,6 +87,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         if answer.channel.breakers.troubled or (answer.head is not None and answer.head.status >= 400):
             report(answer, exchange)
         ended_ns = perf_counter_ns()
+        exchange.marks = passed(exchange, answer, ended_ns)
         exchange.walker = exchange.running = None  # from here on it is settled and finished, whoever leaves
         usage, estimated = _usage(answer, outcome, ask, exchange)
         if answer.lane is not route.lanes[0]:
@@ -98,6 +100,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         charge = make_charge(exchange, caller, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
         plane.books.post(charge, durable.settle)
         await durable
+    exchange.marks = marks_at(exchange, perf_counter_ns())
     _finish(exchange, answer, outcome, cost_nano, plane)
     if record_limit:
         plane.recorder.put(make_record(exchange, caller, answer, outcome, ask.stream, record_limit, usage, estimated, cost_nano))
@@ -105,11 +108,15 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     overhead_ns = (answer.sent_ns - exchange.body_ns) + (perf_counter_ns() - ended_ns)
     first_byte_us = (answer.head_ns - answer.sent_ns) // 1000 if answer.head is not None else 0
     status = exchange.status or CLIENT_CLOSED
-    plane.metrics.exchange_ended(exchange.wire.name, status, outcome, overhead_ns // 1000, first_byte_us, usage, cost_nano)
+    plane.metrics.exchange_ended(exchange.wire.name, status, outcome, overhead_ns // 1000, first_byte_us, usage, cost_nano, exchange.marks)
+    if plane.watch is not None:
+        plane.watch.answered(exchange, caller, answer, ask, outcome, usage, estimated, cost_nano, overhead_ns)
 
 
 def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None:
     """The walk's edge: whatever left it becomes an answer, or a log line where it should not have happened."""
+    if error is not None and plane.watch is not None:
+        plane.watch.refused(exchange, error)
     running, exchange.walker, exchange.running = exchange.running, None, None
     if error is None:
         return
