@@ -34,6 +34,14 @@ def headers_shown(headers: Headers) -> dict[str, str]:
 
 def body_shown(body: bytes, headers: Headers, *, truncated: bool) -> str:
     """The body as text: its content-encoding undone, `[base64] ` in front of what is not UTF-8, `[truncated]` after what is cut off."""
+    body, more = decoded(body, headers)
+    truncated = truncated or more
+    return _text(without_keys(body), truncated) + (TRUNCATED if truncated else "")
+
+
+def decoded(body: bytes, headers: Headers) -> _Decoded:
+    """The body with its content-encoding undone, as far as that can be done, and whether there was more of it than is here."""
+    truncated = False
     encodings = headers_shown(headers).get("content-encoding", "").lower()
     for encoding in reversed([part.strip() for part in encodings.split(",") if part.strip()]):
         decode = _DECODERS.get(encoding)
@@ -44,7 +52,7 @@ def body_shown(body: bytes, headers: Headers, *, truncated: bool) -> str:
         except (zlib.error, brotli.error, zstandard.ZstdError):
             break  # shown as it came
         truncated = truncated or more
-    return _text(without_keys(body), truncated) + (TRUNCATED if truncated else "")
+    return body, truncated
 
 
 def _text(body: bytes, truncated: bool) -> str:
