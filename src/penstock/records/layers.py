@@ -16,8 +16,8 @@ CHANGES_LIMIT = 500
 """Changes of one layer that are told."""
 TEXT_LIMIT = 2_000
 """Characters of a value that are shown."""
-LINES_LIMIT = 2_000
-"""Lines of each side that are compared: the time grows with their square."""
+LINES_LIMIT = 1_000
+"""Lines of each side that are compared: the time can grow with their square."""
 _ABSENT: Any = object()
 How = Literal["added", "removed", "changed"]
 
@@ -153,7 +153,7 @@ def _member(at: str, key: str) -> str:
 
 def _by_line(before: str, after: str) -> Iterator[Change]:
     old, new = before.splitlines()[:LINES_LIMIT], after.splitlines()[:LINES_LIMIT]
-    for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new).get_opcodes():
         if tag != "equal":
             for place in range(max(end - start, new_end - new_start)):
                 line = old[start + place] if start + place < end else _ABSENT

@@ -12,7 +12,7 @@ from penstock.accounts.api.asking import ID, ID_LIMIT, Who
 from penstock.accounts.identity import Identity
 from penstock.billing.selection import LAST_MS, Selection, Span
 from penstock.billing.sums import DAY_MS
-from penstock.kit.clock import now_ms, parse_moment_ms, parse_span_s
+from penstock.kit.clock import now_ms, parse_span_s, parsemoment_ms
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import MAX_NANO
 
@@ -47,8 +47,8 @@ class Scope(BaseModel):
 
     def span(self) -> Span:
         """The time that is meant, all of it by default."""
-        since_ms = 0 if self.since is None else _moment_ms(self.since, "since")
-        until_ms = LAST_MS if self.until is None else _moment_ms(self.until, "until")
+        since_ms = 0 if self.since is None else moment_ms(self.since, "since")
+        until_ms = LAST_MS if self.until is None else moment_ms(self.until, "until")
         if since_ms > until_ms:
             raise PenstockError("invalid_request", "since is after until.", param="since")
         return Span(since_ms, until_ms)
@@ -81,12 +81,13 @@ def _meant(who: Who, wanted: Annotated[Wanted, Query()]) -> Selection:
 Meant = Annotated[Selection, Depends(_meant)]
 
 
-def _moment_ms(text: str, param: str) -> int:
+def moment_ms(text: str, param: str) -> int:
+    """The moment that a parameter names. Raises PenstockError `invalid_request`."""
     text, now = text.strip(), now_ms()
     try:
         if _SPAN.fullmatch(text):
             return max(now - parse_span_s(text) * 1000, 0)
-        at_ms = parse_moment_ms(text, now)
+        at_ms = parsemoment_ms(text, now)
     except (ValueError, OverflowError) as wrong:
         raise PenstockError("invalid_request", f"{param}: {wrong}.", param=param) from None
     return max(at_ms - DAY_MS if param == "since" and _DATE.fullmatch(text) else at_ms, 0)
