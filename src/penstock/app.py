@@ -39,14 +39,18 @@ from penstock.kit.memory import Heap, return_large_buffers
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.records.door import Recorder
+from penstock.records.noted import Noted
+from penstock.records.replay import Replays
 from penstock.records.segments import open_store
 from penstock.records.service import Records
+from penstock.records.sharing import Sharing
 from penstock.relay.edge import Edge
 from penstock.relay.metrics import Metrics
 from penstock.relay.plane import Plane, TickLimits
 from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
+from penstock.relay.within import Within
 from penstock.settings import Settings
 from penstock.upstream.demo import server as demo
 
@@ -256,6 +260,7 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     )
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
     parts.control.install(app)
+    _serve_records(app, parts)
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}
     app.include_router(operations.router(checks, parts.tally.page))
     app.include_router(worker.router(parts.recorder, parts.records, settings))
@@ -264,6 +269,15 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     if settings.access_token is not None:
         app.include_router(team.router(parts.keys, settings))
     return app, parts
+
+
+def _serve_records(app: FastAPI, parts: Parts) -> None:
+    """The services behind the routes of records. A replay goes through the relay, which only this file knows."""
+    within = Within(parts.plane, server_config(parts.settings, app))
+    app.state.records = parts.records
+    app.state.noted = Noted(parts.database, parts.records)
+    app.state.sharing = Sharing(parts.database, parts.records)
+    app.state.replays = Replays(parts.records, parts.plane.keys, app.state.bill, within.send)
 
 
 def server_config(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -250,7 +250,7 @@ async def _all(*acts: Coroutine[Any, Any, Outcome]) -> list[Outcome]:
     """What all of them return; when one fails, or nobody waits any more, the others are cancelled and have ended."""
     tasks = [spawn(act, name="replay", awaited=True) for act in acts]
     try:
-        return await asyncio.gather(*tasks)
+        return list(await asyncio.gather(*tasks))
     finally:
         for task in tasks:
             task.cancel()

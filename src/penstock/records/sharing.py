@@ -8,7 +8,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, delete, func, select
+from sqlalchemy import CursorResult, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.accounts.identity import Identity
 from penstock.accounts.trail import Trail
@@ -120,6 +121,12 @@ async def purge(database: Database, now_ms: int) -> int:
         result = await session.execute(delete(ShareRow).where(ShareRow.expires_at_ms <= now_ms))
         assert isinstance(result, CursorResult)  # noqa: S101  what a DELETE gives
         return result.rowcount
+
+
+async def forget_shares(session: AsyncSession, account_id: str) -> None:
+    """Have all links of an account stop working, in this transaction."""
+    theirs = or_(ShareRow.shelf == account_id, ShareRow.created_by == account_id)
+    await session.execute(delete(ShareRow).where(theirs))
 
 
 def _nothing() -> PenstockError:

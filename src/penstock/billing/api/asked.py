@@ -12,7 +12,7 @@ from penstock.accounts.api.asking import ID, ID_LIMIT, Who
 from penstock.accounts.identity import Identity
 from penstock.billing.selection import LAST_MS, Selection, Span
 from penstock.billing.sums import DAY_MS
-from penstock.kit.clock import now_ms, parse_span_s, parsemoment_ms
+from penstock.kit.clock import now_ms, parse_span_s, parse_moment_ms
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import MAX_NANO
 
@@ -87,7 +87,7 @@ def moment_ms(text: str, param: str) -> int:
     try:
         if _SPAN.fullmatch(text):
             return max(now - parse_span_s(text) * 1000, 0)
-        at_ms = parsemoment_ms(text, now)
+        at_ms = parse_moment_ms(text, now)
     except (ValueError, OverflowError) as wrong:
         raise PenstockError("invalid_request", f"{param}: {wrong}.", param=param) from None
     return max(at_ms - DAY_MS if param == "since" and _DATE.fullmatch(text) else at_ms, 0)
