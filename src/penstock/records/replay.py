@@ -121,7 +121,7 @@ class Replays:
         cannot be sent again, `overloaded`. What becomes of a request that was sent is in its outcome, whatever it is.
         """
         opened = await self._records.get(shelf, record_id)
-        record = _sendable(opened)
+        record = sendable(opened)
         if (opened.entry.account_id or OPERATOR) != who.account_id:
             raise PenstockError("forbidden", "Only the account of the request can send it again: it is what pays.")
         caller = await self._caller(opened, channel)
@@ -218,7 +218,7 @@ def request_of(record: Record, model: str) -> bytes:
     return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, b"".join(lines), len(body), body)
 
 
-def _sendable(opened: Opened) -> Record:
+def sendable(opened: Opened) -> Record:
     """The record, if its request can be sent again. Raises PenstockError `conflict`."""
     record = opened.record
     if record is None:
