@@ -32,18 +32,20 @@ from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.infra.secrets import open_secrets
-from penstock.jobs import Jobs
+from penstock.jobs import Job, Jobs
 from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
 from penstock.kit.memory import Heap, return_large_buffers
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.records.door import Recorder
+from penstock.records.keeping import Keeper
 from penstock.records.noted import Noted
+from penstock.records.policies import Policies
 from penstock.records.replay import Replays
-from penstock.records.segments import open_store
 from penstock.records.service import Records
 from penstock.records.sharing import Sharing
+from penstock.records.vault import Vault, open_store
 from penstock.relay.edge import Edge
 from penstock.relay.metrics import Metrics
 from penstock.relay.plane import Plane, TickLimits
@@ -70,15 +72,17 @@ class Parts:
         self.settings = settings
         url = settings.database_url
         self.database = Database(url, settings.durability)
-        store = open_store(settings.data)
         self.pulse = Pulse(_beat_s(settings))
         self.feed = Feed(self.database, alone=settings.workers == 1)
         self.secrets = open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.channels = ChannelDoor(settings, self.database, self.secrets, self.pulse, self.feed, on_change=self._channels_changed)
         self.breakers = SharedBreakers(self.database, self.feed, lambda: self.channels.channels)
         self.keys = Keys(self.database)
-        self.recorder = Recorder(self.database, store, settings.record_queue_limit)
-        self.records = Records(self.database, store)
+        vault = Vault(open_store(settings.data, settings.records_url), self.secrets, encrypt=settings.records_encrypt)
+        self.policies = Policies(self.database, self.feed)
+        self.recorder = Recorder(self.database, vault, settings.record_queue_limit, self.policies)
+        self.keeper = Keeper(self.database, vault, days=settings.records_days, size_limit=settings.records_size_limit)
+        self.records = Records(self.database, vault, self.recorder, self.policies, self.keeper)
         self.plane = Plane(
             settings=settings,
             pulse=self.pulse,
@@ -101,7 +105,8 @@ class Parts:
         self.control.follow(self.feed)
         self.plane.balance = self.control.balance
         self.plane.catalog.sold = self.channels.roster
-        self.jobs = Jobs(self.database, self.control.jobs())
+        keeping = (Job("keep records", 60, self.keeper.run), Job("tidy records", 86_400, self.keeper.tidy))
+        self.jobs = Jobs(self.database, (*self.control.jobs(), *keeping))
         self.feed.follow(recalls.REVISION, self._recalled)
         self.tally = Tally(self.plane.metrics, settings.data / "run")
 
@@ -114,6 +119,7 @@ class Parts:
             await schema.migrate(self.database)
             await plane.catalog.start()
             stack.push_async_callback(plane.catalog.stop)
+            await self.policies.load()
             await self.recorder.start()
             stack.push_async_callback(self.recorder.stop)
             await self.presence.start()
@@ -189,6 +195,7 @@ class Parts:
         metrics.gauge("charges_queued", lambda: plane.books.depth)
         metrics.gauge("records_queued", lambda: self.recorder.depth)
         metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
+        metrics.gauge("records_stopped", lambda: not self.recorder.state().running)
         metrics.gauge("open_holds", lambda: plane.holds.open)
         metrics.gauge("leased_nano", plane.treasury.leased)
         metrics.gauge("charges_journalled", lambda: plane.books.journalled)

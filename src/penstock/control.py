@@ -47,6 +47,7 @@ from penstock.kit import clock
 from penstock.records import sharing
 from penstock.records.api import reading, replaying
 from penstock.records.api import sharing as shares
+from penstock.records.leaving import export_policy, forget_records
 from penstock.settings import Settings
 
 ROUTES = (
@@ -63,7 +64,8 @@ class Control:
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
-        self.accounts = AccountParts(database, mail, settings, Others(exporters=(export_keys, export_money), endings=(forget_keys, sharing.forget_shares)))
+        exporters, endings = (export_keys, export_money, export_policy), (forget_keys, sharing.forget_shares, forget_records)
+        self.accounts = AccountParts(database, mail, settings, Others(exporters=exporters, endings=endings))
         trail = self.accounts.trail
         management = ManagementKeys(database)
         self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import JSON, Boolean, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,8 +11,8 @@ from penstock.infra.database import Base
 class SegmentRow(Base):
     """One stored object that holds many records. Ids are in order of time; `path` is the object's name in the store.
 
-    `groups` are the lengths of its groups, in their order, as MessagePack. A segment is there for others when this row is: its pages
-    are written before. `stale`: some of its records stand on no page any more.
+    `offsets` are where in it its groups begin, and where the last one ends, as MessagePack. A segment is there for others when this
+    row is: its pages are written before. `stale`: some of its records may stand on no page any more.
     """
 
     __tablename__ = "record_segment"
@@ -25,7 +23,7 @@ class SegmentRow(Base):
     path: Mapped[str]
     count: Mapped[int] = mapped_column(Integer)
     size_bytes: Mapped[int]
-    groups: Mapped[bytes]
+    offsets: Mapped[bytes]
     stale: Mapped[bool] = mapped_column(Boolean)
 
 
@@ -33,7 +31,7 @@ class PageRow(Base):
     """Which records of a segment stand on a shelf, in summary: enough to tell that none of them is looked for.
 
     Texts are lists, an item a line, with a line feed before and after each; empty where there would be too many items to say.
-    No page spans more than `pages.SPAN_MS`.
+    No page spans `pages.SPAN_MS` or more.
     """
 
     __tablename__ = "record_page"
@@ -58,7 +56,7 @@ class PageRow(Base):
     ruled: Mapped[bool] = mapped_column(Boolean)
     """Rules were applied to some of them."""
 
-    __table_args__ = (Index("ix_record_page_shelf_until_ms", "shelf", "until_ms"),)
+    __table_args__ = (Index(None, "shelf", "from_ms"), Index(None, "shelf", "until_ms"))
 
 
 class EntriesRow(Base):
@@ -79,11 +77,6 @@ class PolicyRow(Base):
     account_id: Mapped[str] = mapped_column(primary_key=True)
     record: Mapped[bool] = mapped_column(Boolean)
     retention_days: Mapped[int | None] = mapped_column(Integer)
-    redact_paths: Mapped[list[str]] = mapped_column(JSON)
-    redact_patterns: Mapped[list[str]] = mapped_column(JSON)
+    redact_paths: Mapped[list[str]] = mapped_column(JSON(none_as_null=True))
+    redact_patterns: Mapped[list[str]] = mapped_column(JSON(none_as_null=True))
     updated_at_ms: Mapped[int]
-
-
-def columns_of(row: Any) -> dict[str, Any]:
-    """The values of a row by its columns."""
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns}

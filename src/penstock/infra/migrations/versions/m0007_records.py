@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("groups", sa.LargeBinary(), nullable=False),
+        sa.Column("offsets", sa.LargeBinary(), nullable=False),
         sa.Column("stale", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_record_segment"),
     )
@@ -39,7 +39,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("shelf", "segment_id", name="pk_record_page"),
     )
     op.create_index("ix_record_page_segment_id", "record_page", ["segment_id"])
-    op.create_index("ix_record_page_shelf_until_ms", "record_page", ["shelf", "until_ms"])
+    for moment in ("from_ms", "until_ms"):
+        op.create_index(f"ix_record_page_shelf_{moment}", "record_page", ["shelf", moment])
     op.create_table(
         "record_entries",
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("segment_id", "shelf")),
@@ -51,7 +52,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("record", sa.Boolean(), nullable=False),
         sa.Column("retention_days", sa.Integer(), nullable=True),
-        *(sa.Column(name, sa.JSON(), nullable=False) for name in ("redact_paths", "redact_patterns")),
+        *(sa.Column(name, sa.JSON(none_as_null=True), nullable=False) for name in ("redact_paths", "redact_patterns")),
         sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", name="pk_record_policy"),
     )
