@@ -129,4 +129,5 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
         shown is not None and shown.cut,
         answer.channel.name,
         answer.tried,
+        caller.account_id,
     )
