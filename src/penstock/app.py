@@ -32,15 +32,20 @@ from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.infra.secrets import open_secrets
-from penstock.jobs import Jobs
+from penstock.jobs import Job, Jobs
 from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
 from penstock.kit.memory import Heap, return_large_buffers
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.records.door import Recorder
-from penstock.records.segments import open_store
+from penstock.records.keeping import Keeper
+from penstock.records.noted import Noted
+from penstock.records.policies import Policies
+from penstock.records.replay import Replays
 from penstock.records.service import Records
+from penstock.records.sharing import Sharing
+from penstock.records.vault import Vault, open_store
 from penstock.relay.edge import Edge
 from penstock.relay.metrics import Metrics
 from penstock.relay.plane import Plane, TickLimits
@@ -48,6 +53,7 @@ from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
 from penstock.relay.watch import watch_of
+from penstock.relay.within import Within
 from penstock.rules.door import RuleBook
 from penstock.settings import Settings
 from penstock.telemetry.door import Telemetry
@@ -69,16 +75,18 @@ class Parts:
         self.settings = settings
         url = settings.database_url
         self.database = Database(url, settings.durability)
-        store = open_store(settings.data)
         self.pulse = Pulse(_beat_s(settings))
         self.feed = Feed(self.database, alone=settings.workers == 1)
         self.secrets = open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.channels = ChannelDoor(settings, self.database, self.secrets, self.pulse, self.feed, on_change=self._channels_changed)
         self.breakers = SharedBreakers(self.database, self.feed, lambda: self.channels.channels)
         self.keys = Keys(self.database)
-        self.recorder = Recorder(self.database, store, settings.record_queue_limit)
-        self.records = Records(self.database, store)
         self.rules = RuleBook(self.database, self.feed)
+        vault = Vault(open_store(settings.data, settings.records_url), self.secrets, encrypt=settings.records_encrypt)
+        self.policies = Policies(self.database, self.feed)
+        self.recorder = Recorder(self.database, vault, settings.record_queue_limit, self.policies)
+        self.keeper = Keeper(self.database, vault, days=settings.records_days, size_limit=settings.records_size_limit)
+        self.records = Records(self.database, vault, self.recorder, self.policies, self.keeper)
         self.plane = Plane(
             settings=settings,
             pulse=self.pulse,
@@ -90,6 +98,7 @@ class Parts:
             catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
             recorder=self.recorder,
+            policies=self.policies,
             rules=self.rules,
             metrics=Metrics(),
             holds=Holds(),
@@ -102,7 +111,8 @@ class Parts:
         self.control.follow(self.feed)
         self.plane.balance = self.control.balance
         self.plane.catalog.sold = self.channels.roster
-        self.jobs = Jobs(self.database, self.control.jobs())
+        keeping = (Job("keep records", 60, self.keeper.run), Job("tidy records", 86_400, self.keeper.tidy))
+        self.jobs = Jobs(self.database, (*self.control.jobs(), *keeping))
         self.feed.follow(recalls.REVISION, self._recalled)
         self.telemetry = Telemetry(settings) if settings.otel_endpoint else None
         self.plane.watch = watch_of(self.plane, self.telemetry)
@@ -120,6 +130,7 @@ class Parts:
                 stack.push_async_callback(self.telemetry.stop)
             await plane.catalog.start()
             stack.push_async_callback(plane.catalog.stop)
+            await self.policies.load()
             await self.recorder.start()
             stack.push_async_callback(self.recorder.stop)
             await self.presence.start()
@@ -197,6 +208,7 @@ class Parts:
         metrics.gauge("charges_queued", lambda: plane.books.depth)
         metrics.gauge("records_queued", lambda: self.recorder.depth)
         metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
+        metrics.gauge("records_stopped", lambda: not self.recorder.state().running)
         metrics.gauge("open_holds", lambda: plane.holds.open)
         metrics.gauge("leased_nano", plane.treasury.leased)
         metrics.gauge("charges_journalled", lambda: plane.books.journalled)
@@ -270,6 +282,7 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     )
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
     parts.control.install(app)
+    _serve_records(app, parts)
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}
     app.include_router(operations.router(checks, parts.tally.page))
     app.include_router(worker.router(parts.recorder, parts.records, settings))
@@ -278,6 +291,15 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     if settings.access_token is not None:
         app.include_router(team.router(parts.keys, settings))
     return app, parts
+
+
+def _serve_records(app: FastAPI, parts: Parts) -> None:
+    """The services behind the routes of records. A replay goes through the relay, which only this file knows."""
+    within = Within(parts.plane, server_config(parts.settings, app))
+    app.state.records = parts.records
+    app.state.noted = Noted(parts.database, parts.records)
+    app.state.sharing = Sharing(parts.database, parts.records)
+    app.state.replays = Replays(parts.records, parts.plane.keys, app.state.bill, within.send)
 
 
 def server_config(settings: Settings, app: FastAPI) -> uvicorn.Config:

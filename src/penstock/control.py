@@ -44,12 +44,16 @@ from penstock.keys.managing import ManagementKeys
 from penstock.keys.names import names_of
 from penstock.keys.service import Keys
 from penstock.kit import clock
+from penstock.records import sharing
+from penstock.records.api import reading, replaying
+from penstock.records.api import sharing as shares
+from penstock.records.leaving import export_policy, forget_records
 from penstock.settings import Settings
 
 ROUTES = (
     accounts.routes, events.routes, joining.routes, me.routes, password_resets.routes, sessions.routes, setup.routes, tiers.routes,
     keys.routes, channels.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(),
-    platform_pay.routes,
+    platform_pay.routes, shares.routes, replaying.routes, reading.routes, shares.shared,
 )  # fmt: skip
 
 
@@ -60,7 +64,8 @@ class Control:
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
-        self.accounts = AccountParts(database, mail, settings, Others(exporters=(export_keys, export_money), endings=(forget_keys,)))
+        exporters, endings = (export_keys, export_money, export_policy), (forget_keys, sharing.forget_shares, forget_records)
+        self.accounts = AccountParts(database, mail, settings, Others(exporters=exporters, endings=endings))
         trail = self.accounts.trail
         management = ManagementKeys(database)
         self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)
@@ -118,6 +123,7 @@ class Control:
         async def purged() -> None:
             await purge(database, clock.now_ms())
             await forget_windows(database, clock.now_ms())
+            await sharing.purge(database, clock.now_ms())
 
         async def expired() -> None:
             await expiring.expire(database, clock.now_ms())

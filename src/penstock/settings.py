@@ -167,6 +167,10 @@ class Settings(BaseModel):
     record: bool = False
     record_body_limit: int = Field(1024 * 1024, ge=0)
     record_queue_limit: int = Field(16 * 1024 * 1024, ge=0)
+    records_url: str = ""
+    records_encrypt: bool = False
+    records_days: int = Field(30, ge=0, le=36_500)
+    records_size_limit: int = Field(10 * 1024**3, ge=0)
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -265,6 +269,13 @@ class Settings(BaseModel):
         if not self.database_url:
             self.__dict__["database_url"] = f"sqlite:///{quote(str(self.data / 'penstock.db'))}"
         return self
+
+    @field_validator("records_url")
+    @classmethod
+    def _is_store(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(?:s3|gs|az)://[^/?#@]+(?:/[^?#]*)?|file:///[^?#]+", value):
+            raise ValueError("it must be s3://bucket/folder, gs://bucket/folder, az://container/folder or file:///folder")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -168,3 +168,16 @@ def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
 def test_what_has_no_model_has_no_price(rig, routed):
     route = routed(None, b"GET /v1/models", rig=rig)
     assert price_of(route.lanes[0], rig.caller, rig.plane) is None
+
+
+def test_a_caller_may_be_kept_to_one_channel(rig):
+    rig.trust()
+    caller = rig.know("sk-" + "b" * 48, channel="anthropic", fallbacks=(("*", ("gpt-4o",)),))
+    ask = Ask(model="claude-sonnet-4-5", input_size=400)
+    assert names(choose(caller, ask, rig.exchange(), rig.plane)) == ["anthropic"]
+    assert names(choose(caller, Ask(model="claude-sonnet-4-5", respelled=True), rig.exchange(), rig.plane)) == ["anthropic"]
+    for other in ("openai2", ""):
+        caller = rig.know("sk-" + "c" * 48, channel=other)
+        with pytest.raises(PenstockError) as refused:
+            choose(caller, ask, rig.exchange(), rig.plane)
+        assert (refused.value.code, refused.value.param) == ("model_not_found", "channel")

@@ -40,8 +40,8 @@ class Answer:
     """
 
     __slots__ = (
-        "attempts", "called_ns", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent", "sent_ns", "span_id", "splice", "trials",
-        "tried", "trying_ns",
+        "attempts", "called_ns", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent", "sent_ns", "span_id", "splice",
+        "trials", "tried", "trying_ns",
     )  # fmt: skip
 
     def __init__(self, lane: Lane) -> None:

@@ -55,6 +55,7 @@ GAUGES = {
     "charges_queued": Watched("penstock_charges_queued", "Charges that are not durable yet."),
     "records_queued": Watched("penstock_records_queued", "Records that are not written yet."),
     "records_queued_bytes": Watched("penstock_records_queued_bytes", "Memory held by records that are not written yet."),
+    "records_stopped": Watched("penstock_records_stopped", "Workers whose recording has stopped, as their store or database fails."),
     "open_holds": Watched("penstock_open_holds", "Holds that are neither settled nor released."),
     "leased_nano": Watched("penstock_leased_nano", "Money that workers have on lease and have not spent, in nano-dollars."),
     "charges_journalled": Watched("penstock_charges_journalled", "Charges that wait in journals for the database."),
@@ -64,8 +65,8 @@ GAUGES = {
     "open_fds": Watched("process_open_fds", "Open file descriptors, all workers."),
 }
 COUNTERS = {
-    "records_dropped": Watched("penstock_records_dropped", "Records that were dropped because the queue was full."),
     "telemetry_dropped": Watched("penstock_telemetry_dropped", "Exchanges and spans that did not reach the OpenTelemetry collector."),
+    "records_dropped": Watched("penstock_records_dropped", "Records that were dropped: the queue was full, or they could not be written."),
     "lease_fills": Watched("penstock_lease_fills", "Transactions that filled leases."),
     "lease_failures": Watched("penstock_lease_failures", "Leases that the database could not fill."),
     "charge_failures": Watched("penstock_charge_failures", "Attempts to write charges that the database or the journal refused."),

@@ -12,7 +12,7 @@ from penstock.catalog.door import Catalog
 from penstock.channels.door import ChannelDoor
 from penstock.keys.door import KeyRing
 from penstock.kit.pulse import Pulse
-from penstock.records.door import Recorder
+from penstock.records.door import Policies, Recorder
 from penstock.relay.lists import Lists
 from penstock.relay.metrics import Metrics
 from penstock.relay.route import Known
@@ -65,6 +65,8 @@ class Plane:
     catalog: Catalog
     books: Books
     recorder: Recorder
+    policies: Policies
+    """Whose traffic is recorded whatever their keys say."""
     rules: RuleBook
     metrics: Metrics
     holds: Holds

@@ -73,13 +73,16 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         if pays and not _is_model_list(exchange):
             raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
         return Route([_without_model(wire, exchange, plane)], None)
-    tags = exchange.ruling.tags if exchange.ruling is not None else ()
-    known = plane.routes.get((wire, model, *tags)) or _learn(wire, model, tags, exchange, plane)
-    route = _pick(known, model, caller, exchange, plane)
-    if caller.fallbacks is not None:
-        route = _with_fallbacks(route, tags, caller, exchange, plane)
-    if not route.lanes:
-        raise _all_down(known.lanes, model)
+    if caller.channel is not None:
+        route = _only_on(caller.channel, wire, model, plane)
+    else:
+        tags = exchange.ruling.tags if exchange.ruling is not None else ()
+        known = plane.routes.get((wire, model, *tags)) or _learn(wire, model, tags, exchange, plane)
+        route = _pick(known, model, caller, exchange, plane)
+        if caller.fallbacks is not None:
+            route = _with_fallbacks(route, tags, caller, exchange, plane)
+        if not route.lanes:
+            raise _all_down(known.lanes, model)
     if ask.respelled:
         route = Route([_respelling(lane, wire) for lane in route.lanes], route.model)
     return _payable(route, caller, plane) if pays else route
@@ -100,6 +103,20 @@ def _pick(known: Known, model: str, caller: Caller, exchange: Exchange, plane: P
         return known.alone
     key = stickiness(exchange.body, exchange.sifted.forward, model, caller.key_id or "") if exchange.body else None
     return Route(known.lanes.pick(plane.attempts, key, time.time()), model)
+
+
+def _only_on(name: str, wire: str, model: str, plane: Plane) -> Route:
+    """The lanes of one channel, whatever has become of it lately. Raises PenstockError 404 when it cannot answer."""
+    asked = plane.rewrites.get(model, model)
+    lanes: list[Lane] = []
+    for channel in plane.channels:
+        served = channel.names.served(asked) if channel.name == name else None
+        lane = _lane(channel, wire, model, served) if served is not None else None
+        if lane is not None:
+            lanes.append(lane)
+    if not lanes:
+        raise PenstockError("model_not_found", f"The model {model!r} is not served by a channel {name!r}.", param="channel")
+    return Route(lanes[: plane.attempts], model)
 
 
 def _all_down(lanes: Lanes, model: str) -> PenstockError:

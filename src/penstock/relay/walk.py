@@ -51,7 +51,8 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         permit(caller, exchange, plane)  # 403
     rules = known_rules(caller, plane) or await plane.rules.load(caller.account_id or "")  # 503
     ruled = not (rules.is_empty and plane.rules.operators.is_empty)
-    exchange.for_operator, exchange.for_owner = plane.records_all, caller.record
+    exchange.for_operator = plane.records_all
+    exchange.for_owner = caller.record or plane.policies.records(caller.account_id) is True
     record_limit = _record_limit(exchange, plane)
     ask = (
         read_held(exchange, plane)
