@@ -47,6 +47,7 @@ from penstock.relay.plane import Plane, TickLimits
 from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
+from penstock.rules.door import RuleBook
 from penstock.settings import Settings
 from penstock.upstream.demo import server as demo
 
@@ -73,6 +74,7 @@ class Parts:
         self.channels = ChannelDoor(settings, self.database, self.secrets, self.pulse, self.feed, on_change=self._channels_changed)
         self.breakers = SharedBreakers(self.database, self.feed, lambda: self.channels.channels)
         self.keys = Keys(self.database)
+        self.rules = RuleBook(self.database, self.feed)
         self.recorder = Recorder(self.database, store, settings.record_queue_limit)
         self.records = Records(self.database, store)
         self.plane = Plane(
@@ -93,7 +95,7 @@ class Parts:
             rewrites=settings.rewrites,
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
-        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels)
+        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels, lambda: self.rules.operators)
         self.control.follow(self.feed)
         self.plane.balance = self.control.balance
         self.plane.catalog.sold = self.channels.roster
@@ -110,6 +112,8 @@ class Parts:
             await schema.migrate(self.database)
             await plane.catalog.start()
             stack.push_async_callback(plane.catalog.stop)
+            await self.rules.start()
+            stack.push_async_callback(self.rules.stop)
             await self.recorder.start()
             stack.push_async_callback(self.recorder.stop)
             await self.presence.start()

@@ -37,7 +37,7 @@ async def changed(session: AsyncSession, owners: Collection[str]) -> None:
     await session.execute(put.on_conflict_do_update(index_elements=["account_id"], set_={"number": put.excluded.number}), rows)
 
 
-async def changed_since(session: AsyncSession, number: int) -> tuple[int, Collection[str] | None]:
+async def changed_since(session: AsyncSession, number: int) -> tuple[int, set[str] | None]:
     """The number now, and whose rules have changed since another; None: that is not known, as after a backup was restored."""
     now = await session.scalar(_NUMBER) or 0
     if now < number:

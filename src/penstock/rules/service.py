@@ -64,7 +64,7 @@ class Rules:
     `conflict`, `forbidden`) and DatabaseAway.
     """
 
-    def __init__(self, database: Database, limits: Limits = Limits(), now_ms: Callable[[], int] = clock.now_ms) -> None:  # noqa: B008  it is frozen
+    def __init__(self, database: Database, limits: Limits = Limits(), now_ms: Callable[[], int] = clock.now_ms) -> None:
         self.database = database
         self.limits = limits
         self._now_ms = now_ms
@@ -77,7 +77,7 @@ class Rules:
             return await self.add(session, who, given, owner)
 
     async def room(self, session: AsyncSession, account_id: str, scope: Scope, rules: int) -> str:
-        """The account whose rules of this scope are, after making sure that it may have so many more. It waits for others that make some."""
+        """The account that rules of this scope belong to, which may have so many more. It waits for others that are making some."""
         account_id = OPERATOR if scope == "all" else account_id
         query = select(Account.id).where(_is(Account.id, account_id), Account.deleted_at_ms.is_(None))
         if await session.scalar(query.with_for_update(key_share=True)) is None:

@@ -49,10 +49,8 @@ def read_set(raw: bytes, kind: Kind = "auto", reading: Reading = Reading()) -> l
         raise PenstockError("invalid_json", "This is not UTF-8.") from None
     if not text:
         raise refusal("There is nothing in it.", "rules")
-    if kind == "rewrites" or (kind == "auto" and text[0] not in '{["'):
-        found = _rewrites(text, reading)
-    else:
-        found = _read_json(text, kind, reading)
+    is_text = kind == "rewrites" or (kind == "auto" and text[0] not in '{["')
+    found = _rewrites(text, reading) if is_text else _read_json(text, kind, reading)
     if not 1 <= len(found) <= OPERATOR_RULES_LIMIT:
         raise refusal(f"A set has 1 to {OPERATOR_RULES_LIMIT} rules.", "rules")
     return found

@@ -67,7 +67,8 @@ class Uses:
         async with self._database.session(read_only=True) as session:
             for at in range(0, len(rule_ids), _IDS):
                 for rule_id, *counts, last_at_ms in await session.execute(query.where(RuleDay.rule_id.in_(rule_ids[at : at + _IDS]))):
-                    found[rule_id] = Use(*map(int, counts), last_at_ms)
+                    hits, shadow_hits, errors = map(int, counts)
+                    found[rule_id] = Use(hits, shadow_hits, errors, last_at_ms)
         return found
 
     async def days(self, rule_ids: Sequence[str], now_ms: int, days: int = 30) -> list[Day]:
@@ -90,7 +91,7 @@ class Uses:
             for at in range(0, len(rule_ids), _IDS):
                 these = query.where(RuleDay.rule_id.in_(rule_ids[at : at + _IDS])).order_by(RuleDay.day.desc(), RuleDay.last_at_ms.desc())
                 for rule_id, day, reason in await session.execute(these):
-                    found.setdefault(rule_id, LastError(rule_id, _date(day), reason))
+                    found.setdefault(rule_id, LastError(rule_id, _date(day), reason or ""))
         return sorted(found.values(), key=lambda error: error.date, reverse=True)[:limit]
 
 
