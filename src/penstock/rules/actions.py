@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -182,7 +183,7 @@ PER_ATTEMPT = (Set, Default, Delete, Move, Append, Prepend, Clamp, SetHeader, De
 
 def read_action(given: Any, param: str) -> Action:
     """An action. Raises PenstockError."""
-    do = given.get("do") if hasattr(given, "get") else None
+    do = given.get("do") if isinstance(given, Mapping) else None
     kind = KINDS.get(do) if isinstance(do, str) else None
     if kind is None:
         raise wrong(f"An action is an object whose `do` is one of {', '.join(KINDS)}.", f"{param}.do")

@@ -83,6 +83,8 @@ class Facts:
     def header(self, name: str) -> tuple[str, ...]:
         """The values of the headers of a lower-case name."""
         if self._headers is None:
+            if name.encode("ascii") not in self.headers:
+                return ()
             self._headers = read_lines(self.headers)
         return self._headers.get(name, ())
 

@@ -31,28 +31,23 @@ def check_json(given: Any, param: str = "") -> None:
     waiting: list[tuple[Any, str, int]] = [(given, param, 0)]
     while waiting:
         value, place, depth = waiting.pop()
-        left -= 1
-        if isinstance(value, str):
-            left -= len(value)
-        elif isinstance(value, Mapping):
-            waiting.extend((inner, _below(place, name), depth + 1) for name, inner in value.items())
-            left -= len(value) + sum(len(name) for name in value if isinstance(name, str))
-        elif isinstance(value, list | tuple):
-            left -= len(value)
-            if left >= 0:
-                waiting.extend((inner, _below(place, number), depth + 1) for number, inner in enumerate(value))
-        else:
-            _check_scalar(value, place)
+        left -= 1 + (len(value) if isinstance(value, str | Mapping | list | tuple) else 0)
         if left < 0:
             raise wrong(f"A rule has at most {SIZE_LIMIT} bytes as JSON.", param or None)
         if depth > DEPTH_LIMIT:
             raise wrong(f"There are more than {DEPTH_LIMIT} objects and arrays within each other.", place[:200])
+        if isinstance(value, Mapping):
+            if not all(isinstance(name, str) for name in value):
+                raise wrong("The names of fields are text.", place or None)
+            waiting.extend((inner, _below(place, name), depth + 1) for name, inner in value.items())
+        elif isinstance(value, list | tuple):
+            waiting.extend((inner, _below(place, number), depth + 1) for number, inner in enumerate(value))
+        elif not isinstance(value, str):
+            _check_scalar(value, place)
     try:
         size = len(msgspec.json.encode(given))
     except UnicodeEncodeError:
         raise wrong("A text has half of a surrogate pair in it: send whole characters.", param or None) from None
-    except TypeError:
-        raise wrong("The names of fields are text.", param or None) from None
     if size > SIZE_LIMIT:
         raise wrong(f"A rule has at most {SIZE_LIMIT} bytes as JSON; this one has {size}.", param or None)
 

@@ -132,20 +132,23 @@ class Index:
     def find(self, facts: Facts) -> Bucket:
         """The positions of all conditions that the request could meet, in order. Raises Exhausted."""
         found: list[Bucket] = []
-        model = facts.model
+        model, keys = facts.model, self._keys
         if model is not None:
             if model in self._models:
                 found.append(self._models[model])
-            if self._starts is not None:
-                found += self._starts.find(model)
-            if self._ends is not None:
-                found += self._ends.find(model[::-1])
-        if self._keys and facts.key_id is not None:
-            found += [self._keys[text] for text in (facts.key_id, facts.key_name) if text in self._keys]
+            if self._starts is not None and (buckets := self._starts.find(model)):
+                found += buckets
+            if self._ends is not None and (buckets := self._ends.find(model[::-1])):
+                found += buckets
+        if keys and facts.key_id is not None:
+            if facts.key_id in keys:
+                found.append(keys[facts.key_id])
+            if facts.key_name in keys:
+                found.append(keys[facts.key_name])
         if facts.wire in self._wires:
             found.append(self._wires[facts.wire])
         if self._headers:
-            found += [buckets[text] for name, buckets in self._headers for text in facts.header(name) if text in buckets]
+            found += [filed[text] for name, filed in self._headers for text in facts.header(name) if text in filed]
         if self._fields:
             found += self._in_body(facts)
         if not found:

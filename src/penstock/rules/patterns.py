@@ -10,13 +10,13 @@ import re2
 from penstock.rules.given import wrong
 
 LENGTH_LIMIT = 500
-MEMORY_BYTES = 1 << 20
+MEMORY_BYTES = 1 << 19
 """Of one pattern, while it is in use."""
-KEPT = 256
+KEPT = 1024
 """Patterns that are kept ready; the memory of all is bounded by this."""
 STEPS_LIMIT = 2000
 """Instructions of a pattern once it is translated: counted repetitions multiply."""
-_STEPS_PER_UNIT = 16
+_STEPS_PER_UNIT = 8
 
 
 def check_pattern(text: str, param: str) -> None:
@@ -25,6 +25,8 @@ def check_pattern(text: str, param: str) -> None:
         raise wrong(f"A pattern has 1 to {LENGTH_LIMIT} characters.", param)
     try:
         compiled = _compile(text)
+    except UnicodeEncodeError:
+        raise wrong("The pattern has half of a surrogate pair in it: send whole characters.", param) from None
     except re2.error as exc:
         why = exc.args[0].decode("utf-8", "replace") if exc.args and isinstance(exc.args[0], bytes) else str(exc)
         raise wrong(f"The pattern cannot be used: {why[:200]}. It is a regular expression as RE2 knows them.", param) from None
