@@ -107,7 +107,7 @@ class Parts:
             rewrites=settings.rewrites,
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
-        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels)
+        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels, lambda: self.rules.operators)
         self.control.follow(self.feed)
         self.plane.balance = self.control.balance
         self.plane.catalog.sold = self.channels.roster

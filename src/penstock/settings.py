@@ -164,6 +164,9 @@ class Settings(BaseModel):
     durability: Literal["process", "power"] = "process"
     display_units: int = Field(1, ge=1, le=1_000_000)
 
+    rules_limit: int = Field(500, ge=0, le=10_000)
+    operator_rules_limit: int = Field(5000, ge=0, le=100_000)
+
     record: bool = False
     record_body_limit: int = Field(1024 * 1024, ge=0)
     record_queue_limit: int = Field(16 * 1024 * 1024, ge=0)

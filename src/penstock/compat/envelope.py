@@ -57,12 +57,20 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 """What calls say of their refusals, for `responses=`."""
 
 
-def takes(*required: str, **examples: str) -> dict[str, Any]:
-    """What a call says of its fields in the OpenAPI document, for `openapi_extra=`: an example of each, by name."""
-    properties = {name: {"type": "string", "examples": [example]} for name, example in examples.items()}
+def takes(*required: str, **examples: Any) -> dict[str, Any]:
+    """What a call says of its fields in the OpenAPI document, for `openapi_extra=`: an example of each, by name.
+
+    What is no text may be sent as text too, as forms have it.
+    """
+    properties = {name: {"type": _kind_of(example), "examples": [example]} for name, example in examples.items()}
     schema = {"type": "object", "properties": properties, "required": list(required)}
     kinds = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
     return {"requestBody": {"required": bool(required), "content": {kind: {"schema": schema} for kind in kinds}}}
+
+
+def _kind_of(example: Any) -> str | list[str]:
+    kinds = {bool: "boolean", int: "integer", list: "array", dict: "object"}
+    return "string" if isinstance(example, str) else [kinds[type(example)], "string"]
 
 
 def ok(data: Any, message: str) -> JSONResponse:
@@ -78,10 +86,11 @@ def refused(error: PenstockError) -> JSONResponse:
     return JSONResponse(told, status, headers)
 
 
-async def fields(request: Request) -> dict[str, Any]:
+async def fields(request: Request, fraction: Callable[[str], Any] = str) -> dict[str, Any]:
     """The fields of the body, whichever of urlencoded form, multipart form and JSON object it is; none for an empty one.
 
-    A form's fields are text, and a list of texts where one is repeated. Of JSON, numbers with a fraction are kept as their text.
+    A form's fields are text, and a list of texts where one is repeated. `fraction` makes what numbers with one become in JSON; amounts
+    are kept as their text.
     Raises PenstockError `invalid_json` and `invalid_request`.
     """
     text = (await request.body()).strip()
@@ -91,7 +100,7 @@ async def fields(request: Request) -> dict[str, Any]:
     if not text:
         return {}
     if kind.endswith("json") or text.startswith(b"{"):
-        return _object(text)
+        return _object(text, fraction)
     try:
         return _gathered(parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT))
     except ValueError:
@@ -150,9 +159,9 @@ class RateLimit:
             raise PenstockError("too_many_requests", words, retry_after_s=math.ceil((1 - left) / self._per_s))
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _object(text: bytes, fraction: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_float=str, parse_constant=_no_constant)
+        value = json.loads(text, parse_float=fraction, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

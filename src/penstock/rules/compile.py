@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from penstock.rules.effects import effect_of
 from penstock.rules.grammar import RuleTerms
-from penstock.rules.matching import test_of
+from penstock.rules.matching import as_test
 from penstock.rules.ruleset import CompiledRule, RuleSet
 
 NO_RULES = RuleSet(())
@@ -20,4 +20,4 @@ def compile_rules(rows: Iterable[tuple[str, RuleTerms]]) -> RuleSet:
 
 def compile_rule(rule_id: str, terms: RuleTerms) -> CompiledRule:
     """One rule, enabled or not."""
-    return CompiledRule(rule_id, terms, test_of(terms.when), tuple(effect_of(action) for action in terms.then))
+    return CompiledRule(rule_id, terms, as_test(terms.when), tuple(effect_of(action) for action in terms.then))

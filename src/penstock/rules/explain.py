@@ -11,7 +11,7 @@ import msgspec
 from penstock.records.redact import without_keys
 from penstock.rules.conditions import Condition, Leaf
 from penstock.rules.facts import Exhausted, Facts
-from penstock.rules.matching import looking, test_of
+from penstock.rules.matching import as_test, looking
 from penstock.rules.ruleset import TOO_MUCH, CompiledRule, RuleSet
 
 SEEN_LIMIT = 200
@@ -74,7 +74,7 @@ def _blame(condition: Condition, facts: Facts, at: str, *, wanted: bool) -> Iter
     turned = condition.kind == "none"
     for number, member in enumerate(condition.members):
         # Every member may be as it should not be, or only those that spoil the whole.
-        if test_of(member)(facts) is (wanted if turned else not wanted):
+        if as_test(member)(facts) is (wanted if turned else not wanted):
             yield from _blame(member, facts, f"{at}.{condition.kind}.{number}", wanted=wanted is not turned)
 
 

@@ -20,13 +20,13 @@ Check = Callable[[Any, Facts], bool]
 """The same of one value that was found."""
 
 
-def test_of(condition: Condition | None) -> Test:
+def as_test(condition: Condition | None) -> Test:
     """Whether a request meets a condition; None: every request does."""
     if condition is None:
         return lambda _: True
     if isinstance(condition, Leaf):
         return _leaf(condition)
-    tests = tuple(test_of(member) for member in condition.members)
+    tests = tuple(as_test(member) for member in condition.members)
     if len(tests) == 1 and condition.kind != "none":
         return tests[0]
     return _GROUPS[condition.kind](tests)
