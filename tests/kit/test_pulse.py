@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +91,13 @@ async def test_what_was_removed_is_not_called_and_may_remove_itself():
     await asyncio.wait_for(enough.wait(), 5)
     pulse.stop()
     assert calls == [1]
+
+
+async def test_a_tick_knows_how_late_it_is():
+    pulse, late = Pulse(0.005), asyncio.Event()
+    pulse.add(lambda: late.set() if pulse.late_us >= 50_000 else None)
+    pulse.start()
+    await asyncio.sleep(0.02)
+    time.sleep(0.08)  # noqa: ASYNC251  what is to be noticed
+    await asyncio.wait_for(late.wait(), 5)
+    pulse.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.telemetry.seen import Seen
-from penstock.telemetry.words import operation, provider
+from penstock.telemetry.words import operation, provider, shown
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
@@ -45,7 +45,7 @@ class Instruments:
             return
         of = {"gen_ai.operation.name": operation(seen.wire), "gen_ai.provider.name": provider(lane.channel.provider.name)}
         if lane.model is not None:
-            of["gen_ai.request.model"] = lane.model
+            of["gen_ai.request.model"] = shown(lane.model)
         usage = seen.usage
         if usage is not None and usage.calls:
             self._tokens.record(usage.context_tokens(), of | {"gen_ai.token.type": "input"})

@@ -31,6 +31,8 @@ BATCH = 64
 EVERY_S = 0.5
 STOP_S = 3.0
 """How long stopping may take altogether, whatever the collector does."""
+GIVE_UP_S = 0.2
+"""How long an attempt may take to see that it is no longer wanted."""
 QUIET_S = 60.0
 """The SDK's complaints are passed on no more often."""
 MISSING = "OpenTelemetry is asked for (otel_endpoint) but not installed; install it with: pip install 'penstock[otel]'"
@@ -56,6 +58,7 @@ class Telemetry:
         self._queue: deque[tuple[Any, ...]] = deque()
         self._queue_limit = CONTENT_QUEUE_LIMIT if settings.otel_content else QUEUE_LIMIT
         self._spans: deque[Any] = deque()
+        self._sending = 0
         self._overflown = 0
         self._unsent = 0
         self._otlp: Otlp | None = None
@@ -63,11 +66,17 @@ class Telemetry:
         self._counted = Event()
         self._threads: list[Thread] = []
         self._end_s = 0.0
+        self._closed = False
 
     @property
     def dropped(self) -> int:
         """Exchanges that found the queue full, and spans that could not be sent."""
         return self._overflown + self._unsent
+
+    @property
+    def depth(self) -> int:
+        """Exchanges that are not counted yet, and spans that the collector has not taken."""
+        return len(self._queue) + len(self._spans) + self._sending
 
     @property
     def content(self) -> bool:
@@ -118,10 +127,13 @@ class Telemetry:
             thread.join(max(0.0, end_s - time.monotonic()))
         if self._otlp is not None:
             self._otlp.close(max(0.2, end_s - time.monotonic()))
-        left = len(self._spans)
-        if left:
-            _log.warning("%d spans were dropped: the collector did not take them before the end", left)
-            self._unsent += left
+        for thread in self._threads:
+            thread.join(GIVE_UP_S)
+        self._closed = True
+        if self.depth:
+            _log.warning("%d spans were dropped: the collector did not take them before the end", self.depth)
+            self._unsent += self.depth
+            self._queue.clear()
             self._spans.clear()
 
     def _count_all(self) -> None:
@@ -129,23 +141,29 @@ class Telemetry:
         last = False
         while not last:
             last = self._stopping.wait(EVERY_S)
-            try:
-                self._count()
-            except Exception:  # noqa: BLE001  the edge of this thread, which goes on
-                _log.exception("what was seen cannot be told")
+            self._count()
         self._counted.set()
 
     def _count(self) -> None:
         otlp = self._otlp
         assert otlp is not None  # noqa: S101  it has started
         offset_ns = time.time_ns() - time.perf_counter_ns()
+        failed: Exception | None = None
         while self._queue:
-            spans = otlp.take(Seen(*self._queue.popleft()), offset_ns)
+            spans = []
+            try:
+                spans = otlp.take(Seen(*self._queue[0]), offset_ns)
+            except Exception as failure:  # noqa: BLE001  the edge of this thread, which goes on
+                failed = failure
+                self._unsent += 1
             if len(self._spans) + len(spans) <= SPANS_LIMIT:
                 self._spans.extend(spans)
             else:
                 self._unsent += len(spans)
+            self._queue.popleft()
             time.sleep(0)  # the loop's thread may want to go on
+        if failed is not None:
+            _log.error("what was seen cannot be told", exc_info=failed)
 
     def _send_all(self) -> None:
         """The second thread: sends."""
@@ -153,9 +171,11 @@ class Telemetry:
         while not last:
             last = self._counted.wait(EVERY_S)
             while self._spans and not self._late():
-                batch = [self._spans.popleft() for _ in range(min(BATCH, len(self._spans)))]
+                self._sending = min(BATCH, len(self._spans))
+                batch = [self._spans.popleft() for _ in range(self._sending)]
                 if self._otlp is None or not self._otlp.send(batch):
-                    self._unsent += len(batch)
+                    self._unsent += 0 if self._closed else len(batch)
+                self._sending = 0
 
 
 class _Complaints(logging.Handler):

@@ -14,10 +14,9 @@ import penstock
 from penstock.records.door import PHASES, without_keys
 from penstock.telemetry.content import input_messages, output_messages
 from penstock.telemetry.seen import Seen
-from penstock.telemetry.words import answered, operation, provider
+from penstock.telemetry.words import answered, operation, provider, shown
 from penstock.upstream.lanes import Lane
 
-NAME_LIMIT = 256
 _SCOPE = InstrumentationScope("penstock", penstock.__version__)
 _FAILED = frozenset(("upstream_died", "upstream_timeout", "upstream_error", "stopped"))
 _EVENTS = tuple(f"penstock.{phase}" for phase in PHASES)
@@ -161,8 +160,3 @@ def _attempt(place: Place, root: SpanContext, span_id: int, facts: Facts, began_
 def _context(place: Place, span_id: int) -> SpanContext:
     state = place.parent.trace_state if place.parent is not None else TraceState()
     return SpanContext(place.trace_id, span_id, is_remote=False, trace_flags=_SAMPLED, trace_state=state)
-
-
-def shown(name: str) -> str:
-    """A name that a client or a provider has chosen, of a length to be shown, and without what looks like a key."""
-    return without_keys(name[:NAME_LIMIT].encode("utf-8", "replace")).decode("utf-8", "replace")

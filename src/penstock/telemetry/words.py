@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+from penstock.records.door import without_keys
+
+NAME_LIMIT = 256
 OPERATIONS = {
     "chat": "chat",
     "messages": "chat",
@@ -45,6 +48,11 @@ _MODEL = re.compile(rb'"(?:model|modelVersion)"[ \t\r\n]*:[ \t\r\n]*"([\w.:/@ -]
 _FINISH = re.compile(rb'"(?:finish_reason|stop_reason|finishReason|status)"[ \t\r\n]*:[ \t\r\n]*"(\w{1,40})"')
 _AFTER = re.compile(rb'"(?:responseId|modelVersion)"[ \t\r\n]*:[ \t\r\n]*"([\w.:/@-]{1,128})"')
 _LINE = re.compile(rb"(?:^|\n)(traceparent|tracestate): ([^\r\n]*)")
+
+
+def shown(name: str) -> str:
+    """A name that a client or a provider has chosen, of a length to be shown, and without what looks like a key."""
+    return without_keys(name[:NAME_LIMIT].encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def operation(wire: str) -> str:
