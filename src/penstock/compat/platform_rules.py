@@ -267,6 +267,10 @@ for _call, _path, _name, _takes in _CALLS:
 async def _fields(request: Request) -> dict[str, Any]:
     """The fields, those that are structures in forms as what they are."""
     given = await fields(request, float)
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise PenstockError("invalid_json", "A text has half of a surrogate pair in it: send whole characters.") from None
     for name in ("conditions", "actions", "ruleIds", words.EXTRA):
         if name in given:
             given[name] = _json(given, name)
