@@ -66,8 +66,9 @@ async def test_create_and_show(member: httpx.AsyncClient, owner: str) -> None:
     rule = await made(member, when=when, priority=3, description="no heat", stop=True)
     moments = {name: rule[name] for name in ("created_at", "changed_at")}
     assert rule == {
-        "id": rule["id"], "account_id": owner, "scope": "own", "name": "calm down", "description": "no heat", "priority": 3, "enabled": True,
-        "shadow": False, "stop": True, "when": when, "then": THEN, **moments, "hits": 0, "shadow_hits": 0, "errors": 0, "last_at": None,
+        "id": rule["id"], "account_id": owner, "scope": "own", "name": "calm down", "description": "no heat", "priority": 3,
+        "enabled": True, "shadow": False, "stop": True, "when": when, "then": THEN, **moments, "hits": 0, "shadow_hits": 0, "errors": 0,
+        "last_at": None,
     }  # fmt: skip
     assert (await member.get(f"{PATH}/{rule['id']}")).json() == rule
 
@@ -122,7 +123,7 @@ async def test_what_cannot_be_a_rule(member: httpx.AsyncClient, given: dict[str,
     ids=range(15),
 )  # fmt: skip
 async def test_strange_json(member: httpx.AsyncClient, body: str) -> None:
-    trial = '{"rules": [%s]}' % body if body.startswith('{"') else body
+    trial = f'{{"rules": [{body}]}}' if body.startswith('{"') else body
     for path, text in ((PATH, body), (f"{PATH}/test", trial)):
         answer = await member.post(path, content=text, headers={"content-type": "application/json"})
         assert answer.status_code == 400, (path, answer.text)

@@ -35,7 +35,9 @@ class Opened:
 
 async def until(true) -> None:
     async with asyncio.timeout(10):
-        while not true():
+        while True:
+            if true():
+                return
             await asyncio.sleep(0.01)
 
 
@@ -181,8 +183,10 @@ async def test_counts_of_two_processes_are_added_up(database, elsewhere, rules, 
                 return await session.scalar(select(RuleDay.hits).where(RuleDay.rule_id == row.id))
 
         async with asyncio.timeout(10):
-            while await hits() != 1:
+            while True:
                 await asyncio.sleep(0.01)
+                if await hits() == 1:
+                    break
     assert await hits() == 3
 
 

