@@ -72,8 +72,10 @@ async def test_while_the_database_is_away_counts_wait(rules, operator, given, da
     async with outage():
         counts.add((rule_id,), (), (), clock.ms)
         async with asyncio.timeout(10):
-            while "cannot be written down" not in caplog.text:
+            while True:
                 await asyncio.sleep(0.01)
+                if "cannot be written down" in caplog.text:
+                    break
         counts.add((rule_id,), (), (), clock.ms + 1)
         await asyncio.sleep(0.05)
     await counts.stop()

@@ -22,7 +22,7 @@ async def test_days_go_with_their_rule(rules, operator, given, database):
 async def test_a_name_is_taken_in_one_account(rules, operator, member, given, database):
     row = await rules.create(operator, given())
     await rules.create(member, given(), member.account_id)
-    twin = {name: getattr(row, name) for name in row.__table__.columns.keys()} | {"id": "rul_twin"}
+    twin = {column.name: getattr(row, column.name) for column in row.__table__.columns} | {"id": "rul_twin"}
     with pytest.raises(IntegrityError):
         async with database.session() as session:
             session.add(RuleRow(**twin))

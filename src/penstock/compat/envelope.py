@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from penstock.accounts.api.asking import Who
+from penstock.accounts.api.errors import sendable
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import NANO_PER_DOLLAR, parse_dollars, round_half_up
 from penstock.upstream.dialects.platform import error_type
@@ -82,7 +83,7 @@ def refused(error: PenstockError) -> JSONResponse:
     """The answer to a call that is refused. What a key may not do is 401 here, as with one that is unknown."""
     status = 401 if error.code == "forbidden" else error.status
     headers = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
-    told = {"statusCode": status, "message": error.message, "errorType": error_type(error.code), "data": None}
+    told = {"statusCode": status, "message": sendable(error.message), "errorType": error_type(error.code), "data": None}
     return JSONResponse(told, status, headers)
 
 

@@ -71,7 +71,14 @@ class Desk(NamedTuple):
     async def unsaved(self, given: Any, place: str) -> dict[str, Any]:
         """A rule to be tried, in place of the saved one whose id it has."""
         rule = _object(given, place)
-        return {**({"id": rule["ruleId"]} if "ruleId" in rule else {}), **await self.changes(rule)}
+        return {**({"id": rule["ruleId"]} if "ruleId" in rule else {}), **await self.listed(rule, place)}
+
+    async def listed(self, rule: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The same of a rule in a list; a refusal names its place there."""
+        try:
+            return await self.changes(rule)
+        except PenstockError as refused:
+            raise PenstockError(refused.code, f"{place}: {refused.message}", param=place) from None
 
 
 def _desk(request: Request, who: Who) -> Desk:
@@ -225,8 +232,8 @@ async def import_(request: Request, desk: On) -> Response:
         sent = _json(given, "rules")
     if isinstance(sent, dict) and sent.get("format") == FORMAT:
         sent = sent.get("rules")
-    if isinstance(sent, list) and all(isinstance(rule, dict) and "ruleName" in rule for rule in sent):
-        entries = [Entry(f"rules.{number}", await desk.changes(rule)) for number, rule in enumerate(sent)]
+    if isinstance(sent, list) and sent and all(isinstance(rule, dict) and "ruleName" in rule for rule in sent):
+        entries = [Entry(place, await desk.listed(rule, place)) for number, rule in enumerate(sent) if (place := f"rules.{number}")]
     elif sent is None:
         raise refusal("rules is missing.", "rules")
     else:
@@ -266,6 +273,10 @@ for _call, _path, _name, _takes in _CALLS:
 async def _fields(request: Request) -> dict[str, Any]:
     """The fields, those that are structures in forms as what they are."""
     given = await fields(request, float)
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise PenstockError("invalid_json", "A text has half of a surrogate pair in it: send whole characters.") from None
     for name in ("conditions", "actions", "ruleIds", words.EXTRA):
         if name in given:
             given[name] = _json(given, name)

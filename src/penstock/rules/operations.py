@@ -124,7 +124,8 @@ class _Reader:
         return [_checked({"do": mode, "path": show_path(path), "value": value}, place) for value in values], [path], []
 
     def _conditions(self, operation: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
-        given = operation.get("conditions") or []
+        given = operation.get("conditions")
+        given = [] if given is None else given
         if not isinstance(given, list):
             raise wrong("The conditions are a list.", f"{place}.conditions")
         logic = operation.get("logic", "OR")

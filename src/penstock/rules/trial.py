@@ -228,8 +228,8 @@ def _unsaved(given: Sequence[Mapping[str, Any]], who: Identity) -> list[tuple[st
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
     try:
-        return msgspec.json.encode(body)
-    except (ValueError, TypeError, RecursionError, OverflowError):
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         raise refusal("The body is no JSON that a client could have sent.", "body") from None
 
 
