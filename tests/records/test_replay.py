@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+
 import httptools
 import pytest
 from hypothesis import given

@@ -14,9 +14,9 @@ from penstock.accounts.api.errors import refusals
 from penstock.kit.clock import iso
 from penstock.kit.errors import PenstockError
 from penstock.records.api.asked import RecordId, Shelf
+from penstock.records.models import ShareRow
 from penstock.records.page import HEADERS, nothing, page_of
 from penstock.records.service import Opened
-from penstock.records.shares import ShareRow
 from penstock.records.sharing import LASTS_S, LONGEST_S, Sharing, shared_shown
 from penstock.records.shown import opened_shown
 
