@@ -34,6 +34,13 @@ async def test_a_list_is_one_s_own_the_latest_first_without_bodies(ada, eve):
     assert {one["account_id"] for one in first["data"]} == {ada.account_id}
 
 
+async def test_no_answer_is_taken_for_a_page(ada):
+    record_id = await ada.record(path="/v1/<script>alert(1)</script>", request_body=b"<html><script>alert(1)</script>")
+    for path in ("", f"/{record_id}", f"/{record_id}/diff", "/policy", "/state", "/shares"):
+        answer = await ada.http.get(f"/api/records{path}", headers={"accept": "text/html"})
+        assert answer.headers["content-type"] == "application/json" and answer.headers["x-content-type-options"] == "nosniff", path
+
+
 async def test_names_of_keys_are_told(ada, plane):
     key = (await plane.keys.create("program", account_id=ada.account_id)).key
     record_id = await ada.record(key_id=key.id)
