@@ -10,7 +10,7 @@ from penstock.records.entries import Entry, entry_of, row_of
 from penstock.records.record import Record
 from penstock.records.service import Opened
 
-NOON_MS = 1_790_000_000_123
+NOON_MS = 1_700_000_000_123
 _NUMBERS = itertools.count()
 CHAT = b'{"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}]}'
 ANSWER = (
@@ -21,9 +21,10 @@ ANSWER = (
 
 def made(**given: Any) -> Record:
     """A record; what is given replaces what it would have."""
+    at_ms = given.get("created_at_ms", NOON_MS + next(_NUMBERS))
     fields: dict[str, Any] = {
-        "id": new_id("req"),
-        "created_at_ms": NOON_MS + next(_NUMBERS),
+        "id": new_id("req", at_ms),
+        "created_at_ms": at_ms,
         "key_id": "key_1",
         "method": "POST",
         "path": "/v1/chat/completions",

@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_records import made, opened
+from penstock.records.models import ShareRow
 from penstock.records.page import HEADERS, nothing, page_of
-from penstock.records.shares import ShareRow
 from penstock.records.sharing import shared_shown
 from penstock.records.shown import opened_shown
 
 PAYLOADS = (
     "<script>alert(1)</script>", "</pre><img src=x onerror=alert(1)>", "</title><svg onload=alert(1)>", "\"><a href='javascript:alert(1)'>",
-    "</style><script>", "<!--", "]]>", "&lt;script&gt;", "&#60;b&#62;", "{{7*7}}", "\x00<b>", "\u2028<i>", "<plaintext>", "<iframe srcdoc=x>",
+    "</style><script>", "<!--", "]]>", "&lt;script&gt;", "&#60;b&#62;", "{{7*7}}", "\x00<b>", "\u2028<i>", "<plaintext>",
+    "<iframe srcdoc=x>",
 )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ STREAMS = {
     "chat": ("chat", stream(
         chunk(role="assistant", content=""), chunk(content="H"), chunk(1, content="no"), chunk(content="i!"),
         chunk(tool_calls=[{"index": 0, "function": {"name": "look", "arguments": ""}}]),
-        chunk(tool_calls=[{"index": 0, "function": {"arguments": '{"a"'}}]), chunk(tool_calls=[{"index": 0, "function": {"arguments": ":1}"}}]),
+        chunk(tool_calls=[{"index": 0, "function": {"arguments": '{"a"'}}]),
+        chunk(tool_calls=[{"index": 0, "function": {"arguments": ":1}"}}]),
         {"choices": [], "usage": {}}, b"[DONE]",
     )),
     "messages": ("messages", stream(

@@ -30,24 +30,13 @@ def test_what_was_left_as_it_was_is_null():
 
 def test_all_layers():
     packed = [(b"content-encoding", b"gzip")]
-    shown = record_shown(
-        made(
-            request_headers=packed,
-            request_body=gzip.compress(b"sent"),
-            ruled_body=b"ruled",
-            sent_body=b"out",
-            sent_truncated=True,
-            sent_head=b"POST /v1/messages?key=1 HTTP/1.1\r\nX-Api-Key: " + KEY + b"\r\nA: b\r\n\r\n",
-            came_status=529,
-            came_body=[b"ca", b"me"],
-            response_headers=packed,
-            response_body=[gzip.compress(b"got " + KEY)],
-            phases_us=(1, 2),
-            attempts=("spare: 503",),
-            shadow_rules=("rul_2",),
-            is_estimated=True,
-        )  # fmt: skip
-    )
+    record = made(
+        request_headers=packed, request_body=gzip.compress(b"sent"), ruled_body=b"ruled", sent_body=b"out", sent_truncated=True,
+        sent_head=b"POST /v1/messages?key=1 HTTP/1.1\r\nX-Api-Key: " + KEY + b"\r\nA: b\r\n\r\n",
+        came_status=529, came_body=[b"ca", b"me"], response_headers=packed, response_body=[gzip.compress(b"got " + KEY)],
+        phases_us=(1, 2), attempts=("spare: 503",), shadow_rules=("rul_2",), is_estimated=True,
+    )  # fmt: skip
+    shown = record_shown(record)
     assert (shown["request"]["body"], shown["ruled"]["body"]) == ("sent", "ruled")
     assert shown["sent"] == {
         "line": "POST /v1/messages?key=1 HTTP/1.1", "headers": {"x-api-key": "[redacted]", "a": "b"}, "body": "out[truncated]",

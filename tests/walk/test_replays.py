@@ -221,7 +221,8 @@ def test_nobody_sends_what_is_another_s(desk, gateway):
 
 
 @pytest.mark.parametrize("body", [
-    {}, {"model": "a", "models": ["b"]}, {"models": []}, {"models": ["demo"] * 5}, {"model": "demo", "x": 1}, {"model": "a\nb"}, {"model": 5},
+    {}, {"model": "a", "models": ["b"]}, {"models": []}, {"models": ["demo"] * 5}, {"model": "demo", "x": 1}, {"model": "a\nb"},
+    {"model": 5},
 ])  # fmt: skip
 def test_what_is_asked_wrongly(desk, body):
     record_id = desk.ask()

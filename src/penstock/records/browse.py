@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
@@ -25,6 +25,7 @@ END_MS = 1 << 60
 _BACK_MS = 600_000
 """A clock is not set back by more than this while an exchange lasts."""
 _log = logging.getLogger("penstock.records")
+_order = itemgetter(0, 1)
 
 Order = tuple[int, str]
 """What entries are in the order of: when the exchange ended, and the id."""
@@ -40,7 +41,7 @@ class Located(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some entries of a shelf in order, all there are up to `position`; None: these are the last. `looked`: how many pages were."""
+    """Some entries in the order of a list: all there are up to `position`, or to the end, where that is None."""
 
     entries: Sequence[Located]
     position: Order | None
@@ -54,45 +55,28 @@ class Browser:
         self._vault = vault
 
     async def batches(self, shelf: str, filters: Filters, position: Order | None, *, newest_first: bool) -> AsyncIterator[Batch]:
-        """Batches of entries, each sorted like the list, behind `position` or from the beginning. They are of the time and of pages
-        that may have what is asked for; whether an entry fits is yet to be looked at.
+        """Batches of entries behind `position`, or from the beginning; the last one has no position.
 
-        Each batch is what the database has at one moment, and begins where the one before has ended: what is written, cleared or
-        rewritten in between cannot make another entry be missed or be there twice.
+        They are of the time that is asked for, and of pages that may have what is asked for; whether an entry fits is yet to be looked
+        at. Pages are read some at a time, as the database has them at one moment, from where those before have ended: what is
+        written, cleared or rewritten in between cannot make another entry be missed or be there twice.
         """
+        way = _Down(shelf, filters, position) if newest_first else _Up(shelf, filters, position)
         pages = FIRST_PAGES
-        at = position or (
-            (filters.until_ms if filters.until_ms is not None else END_MS, "") if newest_first else (filters.from_ms or 0, "")
-        )
         while True:
-            found = await self._batch(shelf, filters, at, pages, newest_first=newest_first)
-            if found.entries or found.position is None:
-                yield found
-            if found.position is None:
+            async with self._database.session(read_only=True) as session:
+                rows = (await session.execute(way.query().limit(pages + 1))).all()
+            before = way.at
+            for number, row in enumerate(rows[:pages]):
+                way.take(await self._entries(shelf, row))
+                if number + 1 < len(rows) and (batch := way.until(rows[number + 1])).entries:
+                    yield batch
+            if len(rows) <= pages:
+                yield way.rest()
                 return
+            way.forget()
             # Where so many pages overlap that none of them could be done with, more are needed at once.
-            pages = pages * 2 if found.position == at else min(pages * 2, max(MOST_PAGES, FIRST_PAGES))
-            at = found.position
-
-    async def _batch(self, shelf: str, filters: Filters, at: Order, pages: int, *, newest_first: bool) -> Batch:
-        query = _pages(shelf, filters, at, newest_first=newest_first).limit(pages + 1)
-        async with self._database.session(read_only=True) as session:
-            rows = (await session.execute(query)).all()
-        located: list[Located] = []
-        for row in rows[:pages]:
-            located += await self._entries(shelf, row)
-        located.sort(key=itemgetter(0, 1))
-        beyond = rows[pages] if len(rows) > pages else None
-        low, high = _window(located, filters, at, newest_first=newest_first)
-        position: Order | None = None
-        if beyond is not None and newest_first:
-            position = min(at, (beyond.until_ms + 1, ""))
-            low = max(low, bisect_left(located, position, key=itemgetter(0, 1)))
-        elif beyond is not None:
-            position = max(at, (beyond.from_ms, ""))
-            high = min(high, bisect_left(located, position, key=itemgetter(0, 1)))
-        found = located[low:high]
-        return Batch(_without_doubles(found[::-1] if newest_first else found), position)
+            pages = pages * 2 if way.at == before else MOST_PAGES
 
     async def find(self, shelf: str, record_id: str) -> Located | None:
         """The entry of a record, if it stands on the shelf."""
@@ -108,23 +92,95 @@ class Browser:
             async with self._database.session(read_only=True) as session:
                 rows = (await session.execute(query.offset(skip).limit(FIRST_PAGES))).all()
             for row in rows:
-                for located in await self._entries(shelf, row):
+                for located in await self._entries(shelf, row, record_id):
                     if located.id == record_id:
                         return located
             if len(rows) < FIRST_PAGES:
                 return None
             skip += FIRST_PAGES
 
-    async def _entries(self, shelf: str, row: Row[Any]) -> list[Located]:
-        """The entries of a page, which others are let go before."""
+    async def _entries(self, shelf: str, row: Row[Any], record_id: str = "") -> list[Located]:
+        """The entries of a page, or of one record at least, which others are let go before."""
         await asyncio.sleep(0)
         segment = stored(row.segment_id, row.path, row.offsets)
         try:
-            entries = self._vault.entries(row.segment_id, shelf, row.data)
+            entries = self._vault.entries(row.segment_id, shelf, row.data, record_id)
         except ValueError as failure:
             _log.warning("%d records are left out: the page of segment %s cannot be read: %s", row.count, row.segment_id, failure)
             return []
         return [Located(entry.created_at_ms, entry.id, entry, segment) for entry in entries]
+
+
+class _Way:
+    """A way through a shelf: what was read of it and is not behind us, as another page may have something that comes before."""
+
+    def __init__(self, shelf: str, filters: Filters, at: Order) -> None:
+        self.at = at
+        """What is asked for is behind this position."""
+        self._wanted = [PageRow.shelf == shelf, *summarised(filters)]
+        self._least: Order = (filters.from_ms if filters.from_ms is not None else -END_MS, "")
+        self._most: Order = (filters.until_ms if filters.until_ms is not None else END_MS, "")
+        self._pool: list[Located] = []
+        """In order of time."""
+
+    def take(self, located: list[Located]) -> None:
+        """Add the entries of a page, which are in order of time."""
+        low, high = bisect_left(located, self._least, key=_order), bisect_left(located, self._most, key=_order)
+        self._pool = sorted(self._pool + located[low:high], key=_order) if self._pool else located[low:high]
+
+    def forget(self) -> None:
+        """Forget what was read and is not behind us: it will be read again."""
+        self._pool = []
+
+
+class _Down(_Way):
+    """From the latest to the earliest."""
+
+    def __init__(self, shelf: str, filters: Filters, position: Order | None) -> None:
+        super().__init__(shelf, filters, position or (END_MS, ""))
+        self._most = min(self._most, self.at)
+        self.at = self._most
+
+    def query(self) -> Any:
+        """Pages that may have something behind the position. One that ends long after it cannot: none spans so much."""
+        query = _select().where(*self._wanted, PageRow.from_ms <= self.at[0], PageRow.until_ms < self.at[0] + SPAN_MS)
+        return query.order_by(PageRow.until_ms.desc(), PageRow.segment_id.desc())
+
+    def until(self, beyond: Row[Any]) -> Batch:
+        """What is before all that the next page can have."""
+        self.at = self._most = min(self.at, (beyond.until_ms + 1, ""))
+        cut = bisect_left(self._pool, self.at, key=_order)
+        ready, self._pool = self._pool[cut:], self._pool[:cut]
+        return Batch(_without_doubles(ready[::-1]), self.at)
+
+    def rest(self) -> Batch:
+        """All that is left."""
+        return Batch(_without_doubles(self._pool[::-1]), None)
+
+
+class _Up(_Way):
+    """From the earliest to the latest."""
+
+    def __init__(self, shelf: str, filters: Filters, position: Order | None) -> None:
+        super().__init__(shelf, filters, position or (-END_MS, ""))
+        self._least = max(self._least, self.at)
+        self.at = self._least
+
+    def query(self) -> Any:
+        """Pages that may have something behind the position."""
+        query = _select().where(*self._wanted, PageRow.until_ms >= self.at[0], PageRow.from_ms > self.at[0] - SPAN_MS)
+        return query.order_by(PageRow.from_ms, PageRow.segment_id)
+
+    def until(self, beyond: Row[Any]) -> Batch:
+        """What is before all that the next page can have."""
+        self.at = self._least = max(self.at, (beyond.from_ms, ""))
+        cut = bisect_left(self._pool, self.at, key=_order)
+        ready, self._pool = self._pool[:cut], self._pool[cut:]
+        return Batch(_without_doubles(ready), self.at)
+
+    def rest(self) -> Batch:
+        """All that is left."""
+        return Batch(_without_doubles(self._pool), None)
 
 
 def _select() -> Any:
@@ -133,16 +189,6 @@ def _select() -> Any:
     return query.join(SegmentRow, SegmentRow.id == PageRow.segment_id).join(
         EntriesRow, and_(EntriesRow.segment_id == PageRow.segment_id, EntriesRow.shelf == PageRow.shelf)
     )
-
-
-def _pages(shelf: str, filters: Filters, at: Order, *, newest_first: bool) -> Any:
-    """Pages that may have something to list behind a position. Those that end, or begin, long after it cannot: none spans so much."""
-    query = _select().where(PageRow.shelf == shelf, *summarised(filters))
-    if newest_first:
-        query = query.where(PageRow.from_ms <= at[0], PageRow.until_ms < at[0] + SPAN_MS)
-        return query.order_by(PageRow.until_ms.desc(), PageRow.segment_id.desc())
-    query = query.where(PageRow.until_ms >= at[0], PageRow.from_ms > at[0] - SPAN_MS)
-    return query.order_by(PageRow.from_ms, PageRow.segment_id)
 
 
 def summarised(filters: Filters) -> list[ColumnElement[bool]]:
@@ -174,16 +220,6 @@ def summarised(filters: Filters) -> list[ColumnElement[bool]]:
 def _lists(column: Any, line: str) -> ColumnElement[bool]:
     """A summary has a line that begins so, or says nothing."""
     return or_(column == "", column.contains("\n" + plain(line), autoescape=True))
-
-
-def _window(located: Sequence[Located], filters: Filters, at: Order, *, newest_first: bool) -> tuple[int, int]:
-    """From where to where entries that are in order are behind a position, and of the time that is asked for."""
-    order = itemgetter(0, 1)
-    low = bisect_left(located, (filters.from_ms, ""), key=order) if filters.from_ms is not None else 0
-    high = bisect_left(located, (filters.until_ms, ""), key=order) if filters.until_ms is not None else len(located)
-    if newest_first:
-        return low, min(high, bisect_left(located, at, key=order))
-    return max(low, bisect_right(located, at, key=order)), high
 
 
 def _without_doubles(located: Sequence[Located]) -> Sequence[Located]:

@@ -77,17 +77,11 @@ encode_rows = msgspec.msgpack.Encoder().encode
 def row_of(record: Record, group: int, position: int) -> Row:
     """The entry of a record that is at a place, as a row."""
     facts: Row = facts_of(record)
-    if len(record.path) > TEXT_LIMIT or len(record.original_model or "") > TEXT_LIMIT or len(record.rewritten_model or "") > TEXT_LIMIT:
+    if len(facts[5]) > TEXT_LIMIT or len(facts[7] or "") > TEXT_LIMIT or len(facts[8] or "") > TEXT_LIMIT:
         facts = tuple(fact[:TEXT_LIMIT] if isinstance(fact, str) else fact for fact in facts)
-    phases = record.phases_us
-    body = record.response_body
-    return (
-        *facts,
-        sum(phases[:5]) if len(phases) >= 5 else 0,
-        len(record.request_body),
-        len(body[0]) if len(body) == 1 else sum(map(len, body)),
-        (group, position),
-    )
+    phases, body = record.phases_us, record.response_body
+    first_byte_us = sum(phases[:5]) if len(phases) >= 5 else 0
+    return (*facts, first_byte_us, len(record.request_body), sum(map(len, body)), (group, position))
 
 
 def entry_of(row: Row) -> Entry:

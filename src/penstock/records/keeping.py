@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, cast, delete, exists, func, select, tuple_, update
 
 from penstock.infra.database import Database
 from penstock.kit import clock
@@ -62,7 +62,7 @@ class Keeper:
         """Take off all shelves what is older than records are kept, and off an account's shelf what is older than it wants."""
         if self._days:
             await self._drop(SegmentRow.until_ms < now_ms - self._days * DAY_MS)
-        old = PageRow.until_ms < now_ms - PolicyRow.retention_days * DAY_MS
+        old = PageRow.until_ms < now_ms - cast(PolicyRow.retention_days, BigInteger) * DAY_MS
         query = select(PageRow.shelf, PageRow.segment_id).join(PolicyRow, PolicyRow.account_id == PageRow.shelf)
         query = query.where(PolicyRow.retention_days.is_not(None), old).limit(AT_ONCE)
         while True:

@@ -1,4 +1,4 @@
-"""The tables of records: segments, pages of what is in them by shelf, and what accounts want of theirs."""
+"""The tables of records: segments, pages of what is in them by shelf, what accounts want of theirs, and links to one of them."""
 
 from __future__ import annotations
 
@@ -80,3 +80,21 @@ class PolicyRow(Base):
     redact_paths: Mapped[list[str]] = mapped_column(JSON(none_as_null=True))
     redact_patterns: Mapped[list[str]] = mapped_column(JSON(none_as_null=True))
     updated_at_ms: Mapped[int]
+
+
+class ShareRow(Base):
+    """A link. Its token is kept as a digest, and shown once."""
+
+    __tablename__ = "record_share"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    shelf: Mapped[str] = mapped_column(index=True)
+    record_id: Mapped[str]
+    created_by: Mapped[str]
+    """The account of whoever has made it."""
+    headers: Mapped[bool] = mapped_column(Boolean)
+    bodies: Mapped[bool] = mapped_column(Boolean)
+    """What of the record is shown besides the entry."""
+    created_at_ms: Mapped[int]
+    expires_at_ms: Mapped[int]

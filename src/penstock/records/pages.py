@@ -12,7 +12,7 @@ import msgspec
 from penstock.records.entries import Row
 from penstock.records.segments import SPAN_MS as DRAFT_SPAN_MS
 from penstock.records.segments import Draft, segment_path
-from penstock.records.vault import Vault
+from penstock.records.vault import Vault, pack_rows
 
 SPAN_MS = 2 * DRAFT_SPAN_MS
 """So far apart are the ends of two exchanges on a page at most: a draft keeps to half of it, and those of an hour may be joined."""
@@ -38,16 +38,25 @@ class Segment:
 
 def make_segment(vault: Vault, draft: Draft, segment_id: str, now_ms: int) -> Segment:
     """The segment of a draft that has a record at least. Takes its time: for a thread."""
-    packed = vault.pack(segment_id, draft.finish())
+    packed = vault.pack(segment_id, draft.close())
     path = segment_path(segment_id, now_ms)
-    pages, entries = [], []
+    pages: list[dict[str, Any]] = []
+    entries = []
+    before: list[Row] = []
+    plain = b""
     for shelf, rows in draft.shelves.items():
-        if rows:
-            rows.sort(key=_order)
+        if not rows:
+            continue
+        rows.sort(key=_order)
+        if rows == before:  # an account that sends all there is: its page is the operator's
+            pages.append(pages[-1] | {"shelf": shelf})
+        else:
             pages.append(make_page(segment_id, shelf, rows, len(packed.data) * len(rows) // draft.count))
-            entries.append({"segment_id": segment_id, "shelf": shelf, "data": vault.pack_entries(segment_id, shelf, rows)})
+            plain = pack_rows(rows)
+        before = rows
+        entries.append({"segment_id": segment_id, "shelf": shelf, "data": vault.sealed_entries(segment_id, shelf, plain)})
     row = {
-        "id": segment_id, "created_at_ms": now_ms, "until_ms": draft.until_ms, "path": path, "count": draft.count,
+        "id": segment_id, "created_at_ms": now_ms, "until_ms": max((page["until_ms"] for page in pages), default=now_ms), "path": path, "count": draft.count,
         "size_bytes": len(packed.data), "offsets": msgspec.msgpack.encode(packed.offsets), "stale": False,
     }  # fmt: skip
     return Segment(path, packed.data, row, pages, entries)

@@ -110,23 +110,25 @@ class Recorder:
             self._add(record)
 
     def _add(self, record: Record) -> None:
-        if not self._draft.takes(record.created_at_ms):
-            self._seal()
         draft = self._draft
+        if not draft.takes(record.created_at_ms):
+            self._seal()
+            draft = self._draft
         try:
-            draft.add(record)
+            closed = draft.add(record)
         except ValueError as failure:
             self.dropped += 1
             _log.warning("%s", failure)
             return
         self._taken += 1
-        if draft.is_full:
-            self._seal()
-            self._wake.set()
-        if self._size_bytes + self._covered_bytes + draft.raw_bytes >= self._limit_bytes:
+        if closed:
+            if draft.is_full:
+                self._seal()
+                self._wake.set()
             self._weigh()
 
     def _weigh(self) -> None:
+        """After every group: is the queue full?"""
         self._full = self.size_bytes >= self._limit_bytes
 
     async def start(self) -> None:
@@ -167,9 +169,11 @@ class Recorder:
         return True
 
     def _seal(self) -> None:
-        if self._draft.count:
-            self._size_bytes += self._draft.raw_bytes
-            self._sealed.append(self._draft)
+        draft = self._draft
+        if draft.count:
+            draft.close()
+            self._size_bytes += draft.raw_bytes
+            self._sealed.append(draft)
             self._draft = Draft()
 
     async def _write_all(self) -> None:

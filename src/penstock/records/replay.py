@@ -34,11 +34,13 @@ TEXT_LIMIT = 256 * 1024
 """Characters of what was said that are shown."""
 AT_ONCE = 8
 """Replays of one process."""
+REPLAY_OF = b"x-penstock-replay-of"
+"""The header that says in the record of a replay whose it is; it stays here."""
 _MASK = MASK.encode()
 _LEFT_OUT = frozenset(
     (b"host", b"content-length", b"content-encoding", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"origin", b"cookie",
      b"accept-encoding", b"idempotency-key", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-request-id", b"te",
-     b"trailer", b"keep-alive", b"forwarded", b"x-forwarded-for", b"x-real-ip")
+     b"trailer", b"keep-alive", b"forwarded", b"x-forwarded-for", b"x-real-ip", REPLAY_OF)
 )  # fmt: skip
 """Headers that were about the first sending."""
 _MODEL = Field("model")
@@ -166,7 +168,7 @@ class Replays:
         assert self._keys is not None  # noqa: S101  the caller comes from there
         try:
             with self._keys.lent(caller) as token:
-                lines = b"authorization: Bearer %b\r\nx-penstock-replay-of: %b\r\n" % (token.encode(), record.id.encode())
+                lines = b"authorization: Bearer %b\r\n%b: %b\r\n" % (token.encode(), REPLAY_OF, record.id.encode())
                 async with asyncio.timeout(REPLAY_S):
                     reply = await self._send(request.replace(b"\r\n", b"\r\n" + lines, 1), address, ANSWER_BYTES)
         except TimeoutError:

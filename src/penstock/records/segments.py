@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from penstock.records.entries import OPERATOR_SHELF, Row, row_of, shelf_of
+from penstock.accounts.models import OPERATOR
+from penstock.records.entries import OPERATOR_SHELF, Row, row_of
 from penstock.records.record import Record
 from penstock.records.redact import redact
 
@@ -24,6 +25,7 @@ GROUP_BYTES = 64 * 1024
 EXPANDED_LIMIT = 1 << 30
 """Bytes of records in one group: damaged data must not take all memory."""
 _LEVEL = 1
+_HALF_MS = SPAN_MS // 2
 _ARRAY_32 = b"\xdd"
 """MessagePack: an array, whose length follows in four bytes."""
 _HEAD = 5
@@ -48,12 +50,11 @@ class Draft:
     def __init__(self) -> None:
         self.count = 0
         self.raw_bytes = 0
-        """What it holds in memory, and what its records take uncompressed."""
+        """What its closed groups hold in memory, and what their records take uncompressed."""
         self.shelves: dict[str, list[Row]] = {OPERATOR_SHELF: []}
         """The entries of its records by shelf, in order of arrival."""
-        self.until_ms = 0
-        """When the latest of its exchanges ended."""
-        self._from_ms = 0
+        self._operator = self.shelves[OPERATOR_SHELF]
+        self._first_ms = 0
         self._record = bytearray()
         self._group = bytearray(GROUP_BYTES)
         """The group that is being gathered, up to `_end`, with so many records as `_position`."""
@@ -68,54 +69,57 @@ class Draft:
 
     def takes(self, created_at_ms: int) -> bool:
         """Whether a record of that moment may be in this segment."""
-        return not self.count or (created_at_ms - self._from_ms < SPAN_MS and self.until_ms - created_at_ms < SPAN_MS)
+        return not self.count or -_HALF_MS < created_at_ms - self._first_ms < _HALF_MS
 
-    def add(self, record: Record) -> None:
-        """Add a record that it takes; the record is changed. Raises ValueError when it can't be encoded."""
-        encoded = self._record
+    def add(self, record: Record) -> bool:
+        """Add a record that it takes; the record is changed. Whether that has closed a group: it may be full then.
+
+        Raises ValueError when the record can't be encoded.
+        """
+        encoded, closed = self._record, False
         try:
             redact(record)
             _encode_into(record, encoded)
-            size = len(encoded)
-            if self._end + size > GROUP_BYTES:
+            end = self._end + len(encoded)
+            if end > GROUP_BYTES:
+                closed = True
                 self._close_group()
+                end = self._end + len(encoded)
             row = row_of(record, len(self._groups), self._position)
         except _UNENCODABLE as failure:
             raise ValueError(f"record {record.id} cannot be written: {failure}") from failure
-        self._keep(encoded, size)
-        if record.for_operator:
-            self.shelves[OPERATOR_SHELF].append(row)
-        if record.for_owner:
-            shelf = shelf_of(record.account_id)
-            rows = self.shelves.get(shelf)
-            if rows is None:
-                self.shelves[shelf] = [row]
-            else:
-                rows.append(row)
-        moment = record.created_at_ms
-        self._from_ms = moment if not self.count or moment < self._from_ms else self._from_ms
-        self.until_ms = moment if not self.count or moment > self.until_ms else self.until_ms
-        self.count += 1
-        self.raw_bytes += size
-
-    def _keep(self, encoded: bytearray, size: int) -> None:
-        begin = self._end
-        end = begin + size
         if end > GROUP_BYTES:  # it is a group by itself
-            self._groups.append(_array(1) + encoded)
+            self._keep(_array(1) + encoded)
         else:
-            self._group[begin:end] = encoded
+            self._group[self._end : end] = encoded
             self._end = end
             self._position += 1
+        if record.for_operator:
+            self._operator.append(row)
+        if record.for_owner:
+            shelf = record.account_id or OPERATOR
+            if shelf in self.shelves:
+                self.shelves[shelf].append(row)
+            else:
+                self.shelves[shelf] = [row]
+        if not self.count:
+            self._first_ms = record.created_at_ms
+        self.count += 1
+        return closed
 
     def _close_group(self) -> None:
         if self._position:
             self._group[:_HEAD] = _array(self._position)
-            self._groups.append(bytes(memoryview(self._group)[: self._end]))
+            with memoryview(self._group) as group:
+                self._keep(bytes(group[: self._end]))
             self._end, self._position = _HEAD, 0
 
-    def finish(self) -> list[bytes]:
-        """The groups, each an array of records, uncompressed."""
+    def _keep(self, group: bytes) -> None:
+        self._groups.append(group)
+        self.raw_bytes += len(group)
+
+    def close(self) -> list[bytes]:
+        """The groups, each an array of records, uncompressed; nothing is added any more. May be called again."""
         self._close_group()
         return self._groups
 

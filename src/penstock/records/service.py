@@ -40,6 +40,9 @@ class Bounds(NamedTuple):
     within_s: float = 2.0
 
 
+BOUNDS = Bounds()
+
+
 class Found(NamedTuple):
     """A part of a list, the latest first. `cursor` leads on from there, None: that was all.
 
@@ -67,7 +70,7 @@ class Records:
     """The records of one database and vault. Raises DatabaseAway, and PenstockError as said."""
 
     def __init__(
-        self, database: Database, vault: Vault, recorder: Recorder, policies: Policies, keeper: Keeper, bounds: Bounds = Bounds()
+        self, database: Database, vault: Vault, recorder: Recorder, policies: Policies, keeper: Keeper, bounds: Bounds = BOUNDS
     ) -> None:
         self._database = database
         self._vault = vault

@@ -18,8 +18,8 @@ from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 from penstock.kit.ids import new_id
 from penstock.kit.pages import Page, Place, cut
+from penstock.records.models import ShareRow
 from penstock.records.service import Opened, Records
-from penstock.records.shares import ShareRow
 
 LASTS_S = 86_400
 """How long a link works unless it is said."""

@@ -54,6 +54,12 @@ def stored(segment_id: str, path: str, offsets: bytes) -> Stored:
     return Stored(segment_id, path, msgspec.msgpack.decode(offsets, type=list[int]))
 
 
+def pack_rows(rows: Sequence[Row] | Sequence[Entry]) -> bytes:
+    """Entries in little room."""
+    data = encode_rows(rows)
+    return compressor().compress(data) if len(data) >= _SMALL_BYTES else data
+
+
 class Vault:
     """Segments in an object store. With `encrypt`, what is packed is sealed; what was packed otherwise is read all the same."""
 
@@ -74,15 +80,20 @@ class Vault:
 
     def pack_entries(self, segment_id: str, shelf: str, rows: Sequence[Row] | Sequence[Entry]) -> bytes:
         """The entries of a page as they are stored."""
-        data = encode_rows(rows)
-        if len(data) >= _SMALL_BYTES:
-            data = compressor().compress(data)
-        return self._sealed(data, f"record_entries/{segment_id}/{shelf}")
+        return self.sealed_entries(segment_id, shelf, pack_rows(rows))
 
-    def entries(self, segment_id: str, shelf: str, data: bytes) -> list[Entry]:
-        """They again. Raises ValueError when they are damaged, and PenstockError `wrong_secret_key`."""
+    def sealed_entries(self, segment_id: str, shelf: str, packed: bytes) -> bytes:
+        """What `pack_rows` gives as it is stored."""
+        return self._sealed(packed, f"record_entries/{segment_id}/{shelf}")
+
+    def entries(self, segment_id: str, shelf: str, data: bytes, record_id: str = "") -> list[Entry]:
+        """They again; none of them where a record is named that is not there.
+
+        Raises ValueError when they are damaged, and PenstockError `wrong_secret_key`.
+        """
         data = self._opened(data, f"record_entries/{segment_id}/{shelf}")
-        return decode_rows(expand(data) if data.startswith(_FRAME) else data)
+        data = expand(data) if data.startswith(_FRAME) else data
+        return decode_rows(data) if record_id.encode() in data else []
 
     async def put(self, path: str, data: bytes) -> None:
         """Keep a segment. Raises `STORE_FAILURES`."""

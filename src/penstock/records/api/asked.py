@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, cast
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from penstock.accounts.api.asking import ID, ID_LIMIT, Who
@@ -58,6 +58,11 @@ class Wanted(BaseModel):
             outcome=self.outcome, channel=self.channel, least_cost_nano=self.cost_from_nano, record_id=self.record_id,
             rule_id=self.rule_id, text=self.text,
         )  # fmt: skip
+
+
+def unsniffed(response: Response) -> None:
+    """No browser takes the answer for anything but what it says it is: there is text in it that anybody may have written."""
+    response.headers["x-content-type-options"] = "nosniff"
 
 
 def shelf_meant(who: Identity, shelf: Shelves) -> str:

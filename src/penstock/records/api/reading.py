@@ -18,7 +18,7 @@ from penstock.billing.api.streamed import Streamed
 from penstock.kit.clock import iso
 from penstock.kit.errors import PenstockError
 from penstock.kit.pages import CURSOR_LIMIT, LIMIT, LIMIT_MAX
-from penstock.records.api.asked import Meant, RecordId, Shelf, Shelves, TheRecords, Wanted, shelf_meant
+from penstock.records.api.asked import Meant, RecordId, Shelf, Shelves, TheRecords, Wanted, shelf_meant, unsniffed
 from penstock.records.api.shapes import Cleared, DiffShown, EntryPage, EntryShown, PolicyShown, RecordShown, StateShown, Written
 from penstock.records.exports import MEDIA_TYPES, Format, export
 from penstock.records.layers import layers
@@ -27,7 +27,9 @@ from penstock.records.policies import DAYS_MAX, PATHS, PATTERNS
 from penstock.records.service import Entry, Opened, Policy
 from penstock.records.shown import entry_shown, opened_shown
 
-routes = APIRouter(prefix="/api/records", tags=["records"], responses=refusals("not_signed_in", "forbidden"))
+routes = APIRouter(
+    prefix="/api/records", tags=["records"], dependencies=[Depends(unsniffed)], responses=refusals("not_signed_in", "forbidden")
+)
 
 RULE_LIMIT = 1000
 """Characters of a path or a pattern."""
@@ -37,7 +39,10 @@ _EXPORTED: dict[int | str, dict[str, Any]] = {
         "description": "All records that are meant, the latest first.",
         "content": {
             "text/csv": {"schema": {"type": "string"}, "example": "id,created_at,...\r\nreq_...,2027-01-31T12:00:00.123Z,...\r\n"},
-            "application/json": {"schema": {"anyOf": [{"type": "array"}, {"type": "object"}]}, "example": []},
+            "application/json": {
+                "schema": {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]},
+                "example": [{"id": "req_..."}],
+            },
             "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"id": "req_...", ...}\n'},
         },
     }
@@ -130,7 +135,7 @@ async def get_state(who: Who, records: TheRecords) -> StateShown:
     )  # fmt: skip
 
 
-@routes.get("/{record_id}", response_model=RecordShown, response_class=Response, responses=_MISSING)
+@routes.get("/{record_id}", response_model=RecordShown, response_class=Written, responses=_MISSING)
 async def get_record(record_id: RecordId, shelf: Shelf, records: TheRecords, bill: TheBill) -> Response:
     """One record: what the client sent, what went out, what came back, what the client got."""
     opened = await records.get(shelf, record_id)
@@ -143,7 +148,7 @@ async def get_record(record_id: RecordId, shelf: Shelf, records: TheRecords, bil
     return Written(await asyncio.to_thread(_written, opened, names, receipt))
 
 
-@routes.get("/{record_id}/diff", response_model=DiffShown, response_class=Response, responses=_MISSING | refusals("conflict"))
+@routes.get("/{record_id}/diff", response_model=DiffShown, response_class=Written, responses=_MISSING | refusals("conflict"))
 async def compare_record(record_id: RecordId, shelf: Shelf, records: TheRecords) -> Response:
     """What each layer of the gateway has changed of a request and its answer."""
     opened = await records.get(shelf, record_id)

@@ -13,10 +13,12 @@ from penstock.accounts.api.asking import Who
 from penstock.accounts.api.errors import refusals
 from penstock.kit.errors import PenstockError
 from penstock.kit.tasks import spawn
-from penstock.records.api.asked import RecordId, Shelf
+from penstock.records.api.asked import RecordId, Shelf, unsniffed
 from penstock.records.replay import MODELS_LIMIT, Outcome, Replays
 
-routes = APIRouter(prefix="/api/records", tags=["records"], responses=refusals("not_signed_in", "forbidden"))
+routes = APIRouter(
+    prefix="/api/records", tags=["records"], dependencies=[Depends(unsniffed)], responses=refusals("not_signed_in", "forbidden")
+)
 
 Model = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["claude-sonnet-4-5"])]
 

@@ -13,14 +13,16 @@ from penstock.accounts.api.asking import ID, ID_LIMIT, Paging, Who
 from penstock.accounts.api.errors import refusals
 from penstock.kit.clock import iso
 from penstock.kit.errors import PenstockError
-from penstock.records.api.asked import RecordId, Shelf
+from penstock.records.api.asked import RecordId, Shelf, unsniffed
+from penstock.records.models import ShareRow
 from penstock.records.page import HEADERS, nothing, page_of
 from penstock.records.service import Opened
-from penstock.records.shares import ShareRow
 from penstock.records.sharing import LASTS_S, LONGEST_S, Sharing, shared_shown
 from penstock.records.shown import opened_shown
 
-routes = APIRouter(prefix="/api/records", tags=["records"], responses=refusals("not_signed_in", "forbidden"))
+routes = APIRouter(
+    prefix="/api/records", tags=["records"], dependencies=[Depends(unsniffed)], responses=refusals("not_signed_in", "forbidden")
+)
 shared = APIRouter(include_in_schema=False)
 
 _MISSING = refusals("invalid_request", "not_found")
