@@ -125,7 +125,7 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         target.method.decode("ascii"),
         target.path + ("?" + target.query.decode("ascii") if target.query else ""),
         exchange.wire.name,
-        answer.lane.model,
+        ruling.asked if ruling is not None else answer.lane.model,
         answer.lane.served,
         exchange.headers,
         b"".join(taped.pieces) if taped is not None else body[:limit],

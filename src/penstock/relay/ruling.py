@@ -30,12 +30,13 @@ _MODEL_PARAMETER = b"model="
 
 
 class Ruling:
-    """What rules have done to one request. `came` is the body as the client sent it."""
+    """What rules have done to one request. `came` is the body as the client sent it, `asked` the model that it named."""
 
-    __slots__ = ("_body", "_facts", "_fired", "_late", "_shadowed", "_sifted", "came", "fired", "shadowed", "tags")
+    __slots__ = ("_body", "_facts", "_fired", "_late", "_shadowed", "_sifted", "asked", "came", "fired", "shadowed", "tags")
 
-    def __init__(self, came: bytes, verdict: Verdict, facts: Facts, exchange: Exchange) -> None:
+    def __init__(self, came: bytes, asked: str | None, verdict: Verdict, facts: Facts, exchange: Exchange) -> None:
         self.came = came
+        self.asked = asked
         self.fired = self._fired = verdict.fired
         self.shadowed = self._shadowed = verdict.shadowed
         self.tags = verdict.tags or ()
@@ -73,7 +74,7 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
     Raises PenstockError 403 `refused_by_rule` (or another 4xx, where the rule says so), and 400 where what rules have made of
     the body cannot be read.
     """
-    kind, body = exchange.sifted.content_type, exchange.body
+    kind, body, asked = exchange.sifted.content_type, exchange.body, ask.model
     is_form = exchange.upload is not None or (exchange.wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)))
     now_ms = time.time_ns() // 1_000_000
     facts = Facts(
@@ -106,7 +107,7 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
         facts.wire, ask.model, facts.key_id, facts.key_name, exchange.sifted.forward, None if is_form else exchange.body,
         ask.input_size // BYTES_PER_TOKEN, ask.stream, now_ms,
     )  # fmt: skip
-    exchange.ruling = Ruling(body or b"", verdict, facts, exchange)
+    exchange.ruling = Ruling(body or b"", asked, verdict, facts, exchange)
     if verdict.fired:
         exchange.notes += b"x-penstock-rules: %b\r\n" % ",".join(verdict.fired).encode()
     return ask
