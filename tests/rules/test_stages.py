@@ -90,6 +90,24 @@ def test_the_operator_has_the_last_word():
     assert verdict.headers == ((b"x-a", None), (b"x-b", b"1")) and len(verdict.skipped) == 1
 
 
+def test_what_the_operator_does_not_touch_stays_as_the_account_has_made_it():
+    own = make_rules(
+        make_terms(
+            [
+                {"do": "rewrite_model", "model": "m"},
+                {"do": "route", "tags": ["us"]},
+                {"do": "record", "value": False},
+                {"do": "set_header", "name": "x-a", "value": "1"},
+                {"do": "set", "path": "a", "value": 1},
+            ]
+        )
+    )
+    for then in ([{"do": "delete_header", "name": "x-b"}], [{"do": "delete", "path": "b"}]):
+        verdict = two_stages(own, make_rules(make_terms(then)), make_facts({}))
+        assert (verdict.model, verdict.tags, verdict.record, verdict.body) == ("m", ("us",), False, b'{"a":1}')
+        assert verdict.headers[0] == (b"x-a", b"1") and verdict.fired == ("rul_0", "rul_0")
+
+
 def test_the_operators_conditions_see_headers_and_body_as_the_account_has_made_them():
     own = make_rules(make_terms([{"do": "set_header", "name": "x-a", "value": "1"}, {"do": "set", "path": "a", "value": 1}]))
     seen = {"all": [{"on": "header", "name": "x-a", "value": "1"}, {"on": "body", "name": "a", "value": 1}]}
