@@ -141,3 +141,12 @@ def test_tags_of_the_channel():
     verdict = two_stages(make_rules(sets("a", 1, {"on": "channel", "name": "tag", "value": "eu"})), None, make_facts({}))
     assert apply_late(verdict.late, make_facts({}), "x", frozenset({"us", "eu"})).body == b'{"a":1}'
     assert apply_late(verdict.late, make_facts({}), "x", frozenset({"us"})) is None
+
+
+def test_what_the_accounts_rules_go_through_is_not_taken_from_the_operators():
+    body = b'{"model":"m","text":"%b"}' % (b"a" * 300_000)
+    busy = [sets("x", 1, {"on": "body", "name": "text", "op": "matches", "value": f"(x+x+)+y{n}$"}) for n in range(400)]
+    refuses = make_terms([{"do": "refuse", "message": "No."}], {"on": "body", "name": "text", "op": "contains", "value": "aaa"})
+    verdict = two_stages(make_rules(*busy), make_rules(refuses), make_facts(body=body))
+    assert verdict.refusal is not None and verdict.refusal.message == "No."
+    assert verdict.skipped, "the account's own have gone too far"

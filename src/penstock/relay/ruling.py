@@ -49,7 +49,9 @@ class Ruling:
         """Apply the rules that depend on the channel, anew for each attempt: what they did for another channel is undone."""
         if not self._late:
             return
-        exchange.body, exchange.sifted = self._body, self._sifted
+        exchange.sifted = self._sifted
+        if self._body is not None:  # else it is an upload, which rules do not change, and which may have come whole since
+            exchange.body = self._body
         self.fired, self.shadowed = self._fired, self._shadowed
         verdict = apply_late(self._late, self._facts, channel.name, frozenset(channel.terms.tags))
         if verdict is None:
@@ -60,7 +62,7 @@ class Ruling:
         if verdict.headers:
             exchange.sifted = _forwarding(self._facts.after(verdict), exchange.sifted)
         if verdict.body is not None:
-            exchange.body = verdict.body
+            exchange.body = _bounded(verdict, plane)
 
 
 def known_rules(caller: Caller, plane: Plane) -> RuleSet | None:
@@ -100,7 +102,7 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
     if verdict.headers:
         exchange.sifted = _forwarding(facts.after(verdict), exchange.sifted)
     if verdict.body is not None:
-        exchange.body = verdict.body
+        exchange.body = _bounded(verdict, plane)
     if verdict.model is not None or verdict.body is not None:
         ask = _reread(verdict, ask, is_form, exchange)
     facts = Facts(
@@ -137,6 +139,15 @@ def _rename(model: str, exchange: Exchange) -> None:
         exchange.target = msgspec.structs.replace(target, query=b"&".join((named, *kept)))
     else:
         exchange.body = MODEL.replaced(exchange.body or b"{}", msgspec.json.encode(model))
+
+
+def _bounded(verdict: Verdict, plane: Plane) -> bytes:
+    """The body that rules have made. Raises PenstockError 413 for one that nobody could have sent."""
+    body, limit = verdict.body or b"", plane.settings.body_limit
+    if len(body) > limit:
+        rules = ", ".join(verdict.fired)
+        raise PenstockError("body_too_large", f"Rules have made the body larger than the limit of {limit} bytes: {rules}.")
+    return body
 
 
 def _forwarding(facts: Facts, sifted: Sifted) -> Sifted:

@@ -108,6 +108,10 @@ class Facts:
         """Whether something is at a place of the body, be it null. Raises Exhausted."""
         return self.fields is not None and self._place(path) is not MISSING
 
+    def rest(self) -> None:
+        """Count from nothing again: what one owner's rules have gone through is not taken from another's."""
+        self._spent = 0
+
     def spend(self, effort: int) -> None:
         """Count bytes that are gone through. Raises Exhausted when they are too many."""
         self._spent += effort

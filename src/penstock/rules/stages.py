@@ -13,6 +13,7 @@ def two_stages(own: RuleSet | None, operators: RuleSet | None, facts: Facts) -> 
     if first is not None and first.refusal is not None:
         return first
     between = facts.after(first) if first is not None else facts
+    between.rest()
     second = None if operators is None else operators.apply_early(between)
     verdict = second if first is None else first if second is None else _merged(first, second)
     if verdict is not None and verdict.refusal is not None:
