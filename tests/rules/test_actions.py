@@ -22,6 +22,7 @@ EXAMPLES = [
     {"do": "prepend_system", "text": "x"},
     {"do": "append_system", "text": "x"},
     {"do": "route", "tags": ["eu", "a:b"]},
+    {"do": "fallback", "models": ["a", "b/c"]},
     {"do": "refuse", "message": "No.", "status": 451},
     {"do": "record", "value": False},
 ]
@@ -34,7 +35,13 @@ def test_actions_are_shown_as_they_were_given(example):
 
 def test_there_is_an_example_of_every_kind():
     assert {example["do"] for example in EXAMPLES} == KINDS.keys()
-    assert {kind for kind, action in KINDS.items() if action not in PER_ATTEMPT} == {"rewrite_model", "route", "refuse", "record"}
+    assert {kind for kind, action in KINDS.items() if action not in PER_ATTEMPT} == {
+        "rewrite_model",
+        "route",
+        "fallback",
+        "refuse",
+        "record",
+    }
 
 
 def test_a_refusal_is_403_unless_it_says():
@@ -79,6 +86,9 @@ def test_what_is_shown_is_read_again(given_):
         ({"do": "prepend_system", "text": ""}, "x.text"),
         ({"do": "append_system", "text": "x" * 32_769}, "x.text"),
         ({"do": "route", "tags": []}, "x.tags"),
+        ({"do": "fallback", "models": []}, "x.models"),
+        ({"do": "fallback", "models": ["a"] * 6}, "x.models"),
+        ({"do": "fallback", "models": ["a", " b"]}, "x.models.1"),
         ({"do": "route", "tags": ["a b"]}, "x.tags"),
         ({"do": "route", "tags": ["a", 1]}, "x.tags.1"),
         ({"do": "route", "tags": "eu"}, "x.tags"),

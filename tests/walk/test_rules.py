@@ -288,3 +288,13 @@ def test_hits_are_counted(member, vendor):
     assert [member.ask().status_code for _ in range(3)] == [200] * 3
     first, second = member.used(rule_id), member.used(shadow)
     assert (first.hits, first.errors, second.hits, second.shadow_hits) == (3, 3, 0, 3)
+
+
+def test_a_rule_names_the_models_to_fall_back_to_and_the_operator_may_refuse_them(member, vendor):
+    member.rule({"do": "fallback", "models": ["west-large", "west-small"]}, when={"on": "model", "value": "east-*"})
+    member.rule({"do": "refuse", "message": "Too large."}, when={"on": "model", "value": "*-large"}, everybody=True)
+    vendor.script(answer({"error": {"message": "no"}}, 500))
+    vendor.always(MESSAGE)
+    answered = member.ask("east-small")
+    assert (answered.status_code, answered.headers["x-penstock-channel"]) == (200, "west"), answered.text
+    assert [json.loads(one.body)["model"] for one in vendor.requests] == ["served-small", "served-small"]

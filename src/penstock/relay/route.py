@@ -13,6 +13,7 @@ from penstock.catalog.door import Price
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
 from penstock.relay.exchange import Exchange
+from penstock.rules.door import Facts
 from penstock.upstream.bridges import BRIDGES, RESPELLINGS
 from penstock.upstream.channel import Channel
 from penstock.upstream.errands import ERRANDS
@@ -79,8 +80,11 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         tags = exchange.ruling.tags if exchange.ruling is not None else ()
         known = plane.routes.get((wire, model, *tags)) or _learn(wire, model, tags, exchange, plane)
         route = _pick(known, model, caller, exchange, plane)
-        if caller.fallbacks is not None:
-            route = _with_fallbacks(route, tags, caller, exchange, plane)
+        others = exchange.ruling.fallbacks if exchange.ruling is not None else None
+        if others is None and caller.fallbacks is not None:
+            others = caller.falls_back_to(model)
+        if others:
+            route = _with_fallbacks(route, others, tags, caller, ask, exchange, plane)
         if not route.lanes:
             raise _all_down(known.lanes, model)
     if ask.respelled:
@@ -125,15 +129,38 @@ def _all_down(lanes: Lanes, model: str) -> PenstockError:
     return PenstockError("all_channels_down", f"No channel for {model!r} can be asked now: {why}.", retry_after_s=max(1, wait_s))
 
 
-def _with_fallbacks(route: Route, tags: tuple[str, ...], caller: Caller, exchange: Exchange, plane: Plane) -> Route:
-    """The lanes of the route, then those of the models that the key falls back to and may use."""
+def _with_fallbacks(  # noqa: PLR0913, PLR0917
+    route: Route, others: tuple[str, ...], tags: tuple[str, ...], caller: Caller, ask: Ask, exchange: Exchange, plane: Plane
+) -> Route:
+    """The lanes of the route, then those of the models that a rule or the key falls back to, which the key and the operator allow."""
     found, wire = list(route.lanes), exchange.wire.name
-    for other in caller.falls_back_to(route.model or ""):
-        if len(found) < plane.attempts and caller.allows(other):
+    for other in others:
+        if (
+            len(found) < plane.attempts
+            and other != route.model
+            and caller.allows(other)
+            and not _forbidden(other, caller, ask, exchange, plane)
+        ):
             with contextlib.suppress(PenstockError):  # it is not served: the next one may be
                 known = plane.routes.get((wire, other, *tags)) or _learn(wire, other, tags, exchange, plane)
                 found += _pick(known, other, caller, exchange, plane).lanes
     return Route(found[: plane.attempts], route.model)
+
+
+def _forbidden(model: str, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> bool:
+    """Whether the operator's rules refuse another model for this request: nobody gets around them by falling back to it."""
+    if plane.rules.operators.is_empty:
+        return False
+    verdict = plane.rules.operators.apply_early(facts_of(msgspec.structs.replace(ask, model=model), caller, exchange, exchange.body))
+    return verdict is not None and verdict.refusal is not None
+
+
+def facts_of(ask: Ask, caller: Caller, exchange: Exchange, body: bytes | None) -> Facts:
+    """What rules can know of a request; `body` is JSON, or None for a form or an upload."""
+    return Facts(
+        exchange.wire.name, ask.model, caller.key_id, caller.name, exchange.sifted.forward, body, ask.input_size // BYTES_PER_TOKEN,
+        ask.stream, time.time_ns() // 1_000_000,
+    )  # fmt: skip
 
 
 def _payable(route: Route, caller: Caller, plane: Plane) -> Route:

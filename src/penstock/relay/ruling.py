@@ -14,7 +14,7 @@ import msgspec
 from penstock.kit.errors import PenstockError
 from penstock.relay.bodies import peek, renamed_form
 from penstock.relay.forms import is_multipart, is_urlencoded
-from penstock.relay.route import BYTES_PER_TOKEN
+from penstock.relay.route import facts_of
 from penstock.rules.door import NO_RULES, CompiledRule, Facts, RuleSet, Verdict, apply_late, two_stages
 from penstock.upstream.wires.jsonwire import MODEL
 
@@ -32,7 +32,7 @@ _MODEL_PARAMETER = b"model="
 class Ruling:
     """What rules have done to one request. `came` is the body as the client sent it, `asked` the model that it named."""
 
-    __slots__ = ("_body", "_facts", "_fired", "_late", "_shadowed", "_sifted", "asked", "came", "fired", "shadowed", "tags")
+    __slots__ = ("_body", "_facts", "_fired", "_late", "_shadowed", "_sifted", "asked", "came", "fallbacks", "fired", "shadowed", "tags")
 
     def __init__(self, came: bytes, asked: str | None, verdict: Verdict, facts: Facts, exchange: Exchange) -> None:
         self.came = came
@@ -40,6 +40,7 @@ class Ruling:
         self.fired = self._fired = verdict.fired
         self.shadowed = self._shadowed = verdict.shadowed
         self.tags = verdict.tags or ()
+        self.fallbacks = verdict.fallbacks
         self._late: tuple[CompiledRule, ...] = verdict.late
         self._facts = facts
         self._body: bytes | None = exchange.body
@@ -78,23 +79,12 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
     """
     kind, body, asked = exchange.sifted.content_type, exchange.body, ask.model
     is_form = exchange.upload is not None or (exchange.wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)))
-    now_ms = time.time_ns() // 1_000_000
-    facts = Facts(
-        exchange.wire.name,
-        ask.model,
-        caller.key_id,
-        caller.name,
-        exchange.sifted.forward,
-        None if is_form else body,
-        ask.input_size // BYTES_PER_TOKEN,
-        ask.stream,
-        now_ms,
-    )
+    facts = facts_of(ask, caller, exchange, None if is_form else body)
     verdict = two_stages(own, plane.rules.operators, facts)
     if verdict is None:
         return ask
     if counts:
-        plane.rules.count(verdict, now_ms)
+        plane.rules.count(verdict, facts.now_ms)
     if verdict.refusal is not None:
         raise PenstockError("refused_by_rule", verdict.refusal.message, status=verdict.refusal.status)
     if verdict.record is not None:
@@ -105,10 +95,7 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
         exchange.body = _bounded(verdict, plane)
     if verdict.model is not None or verdict.body is not None:
         ask = _reread(verdict, ask, is_form, exchange)
-    facts = Facts(
-        facts.wire, ask.model, facts.key_id, facts.key_name, exchange.sifted.forward, None if is_form else exchange.body,
-        ask.input_size // BYTES_PER_TOKEN, ask.stream, now_ms,
-    )  # fmt: skip
+    facts = facts_of(ask, caller, exchange, None if is_form else exchange.body)
     exchange.ruling = Ruling(body or b"", asked, verdict, facts, exchange)
     if verdict.fired:
         exchange.notes += b"x-penstock-rules: %b\r\n" % ",".join(verdict.fired).encode()

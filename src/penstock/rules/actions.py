@@ -16,6 +16,7 @@ TEXT_LIMIT = 32_768
 MESSAGE_LIMIT = 1000
 MODEL_LIMIT = 256
 TAGS_LIMIT = 50
+FALLBACKS_LIMIT = 5
 _TAG = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -46,8 +47,7 @@ class RewriteModel(Action, frozen=True, tag="rewrite_model"):
     model: str
 
     def check(self, param: str) -> None:
-        if not 1 <= len(self.model) <= MODEL_LIMIT or not self.model.isprintable() or self.model.strip() != self.model:
-            raise wrong(f"A model's name has 1 to {MODEL_LIMIT} printable characters and no blanks around it.", f"{param}.model")
+        _check_model(self.model, f"{param}.model")
 
 
 class Set(_Placed, frozen=True, tag="set"):
@@ -151,6 +151,18 @@ class Route(Action, frozen=True, tag="route"):
             raise wrong(f"There are 1 to {TAGS_LIMIT} tags, each of up to 64 letters, digits and . _ : -", f"{param}.tags")
 
 
+class Fallback(Action, frozen=True, tag="fallback"):
+    """Ask these models, one after the other, when no channel can answer with the one that is asked for."""
+
+    models: list[str]
+
+    def check(self, param: str) -> None:
+        if not 1 <= len(self.models) <= FALLBACKS_LIMIT:
+            raise wrong(f"There are 1 to {FALLBACKS_LIMIT} models to fall back to.", f"{param}.models")
+        for place, model in enumerate(self.models):
+            _check_model(model, f"{param}.models.{place}")
+
+
 class Refuse(Action, frozen=True, tag="refuse"):
     """Refuse the request."""
 
@@ -174,11 +186,16 @@ KINDS: dict[str, type[Action]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         RewriteModel, Set, Default, Delete, Move, Append, Prepend, Clamp, SetHeader, DeleteHeader, PrependSystem, AppendSystem,
-        Route, Refuse, KeepRecord,
+        Route, Fallback, Refuse, KeepRecord,
     )
 }  # fmt: skip
 PER_ATTEMPT = (Set, Default, Delete, Move, Append, Prepend, Clamp, SetHeader, DeleteHeader, PrependSystem, AppendSystem)
 """What can still be done when the channel is known."""
+
+
+def _check_model(model: str, param: str) -> None:
+    if not 1 <= len(model) <= MODEL_LIMIT or not model.isprintable() or model.strip() != model:
+        raise wrong(f"A model's name has 1 to {MODEL_LIMIT} printable characters and no blanks around it.", param)
 
 
 def read_action(given: Any, param: str) -> Action:

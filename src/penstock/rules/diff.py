@@ -53,7 +53,7 @@ def diff(before: bytes | None, after: bytes | None, *, limit: int = CHANGES_LIMI
 
 
 def diff_beside(facts: Facts, verdict: Verdict | None) -> list[Change]:
-    """What a verdict changes beside the body. The paths are `model`, `headers.x-name`, `tags` and `record`."""
+    """What a verdict changes beside the body. The paths are `model`, `headers.x-name`, `tags`, `fallbacks` and `record`."""
     if verdict is None:
         return []
     changes = []
@@ -68,6 +68,8 @@ def diff_beside(facts: Facts, verdict: Verdict | None) -> list[Change]:
             changes.append(Change(ADDED if old is None else REMOVED if new is None else CHANGED, show_path(("headers", name)), old, new))
     if verdict.tags is not None:
         changes.append(Change(ADDED, "tags", None, list(verdict.tags)))
+    if verdict.fallbacks is not None:
+        changes.append(Change(ADDED, "fallbacks", None, list(verdict.fallbacks)))
     if verdict.record is not None:
         changes.append(Change(ADDED, "record", None, verdict.record))
     return changes

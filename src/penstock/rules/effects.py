@@ -166,6 +166,15 @@ def _route(action: actions.Route) -> Effect:
     return effect
 
 
+def _fallback(action: actions.Fallback) -> Effect:
+    models = tuple(action.models)
+
+    def effect(draft: Draft) -> None:
+        draft.fallbacks = models
+
+    return effect
+
+
 def _refuse(action: actions.Refuse) -> Effect:
     def effect(draft: Draft) -> None:
         draft.refused = (action.message, action.status)
@@ -194,6 +203,7 @@ _MAKERS: dict[type[Action], Callable[[Any], Effect]] = {
     actions.PrependSystem: _prepend_system,
     actions.AppendSystem: _append_system,
     actions.Route: _route,
+    actions.Fallback: _fallback,
     actions.Refuse: _refuse,
     actions.KeepRecord: _record,
 }

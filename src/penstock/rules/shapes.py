@@ -263,7 +263,7 @@ class RuleTried(BaseModel):
 
 
 class Difference(BaseModel):
-    """Something that is another now: a place of the body, or beside it `model`, `headers.x-name`, `tags` or `record`."""
+    """Something that is another now: a place of the body, or beside it `model`, `headers.x-name`, `tags`, `fallbacks` or `record`."""
 
     kind: Annotated[Literal["added", "removed", "changed", "left_out"], Field(description="`left_out`: there are more, not shown.")]
     path: Annotated[str, Field(examples=["temperature"])]

@@ -48,5 +48,6 @@ def _merged(first: Verdict, second: Verdict) -> Verdict:
         whole.model = first.model if second.model is None else second.model
         whole.body = first.body if second.body is None else second.body
         whole.tags = first.tags if second.tags is None else second.tags
+        whole.fallbacks = first.fallbacks if second.fallbacks is None else second.fallbacks
         whole.headers = tuple((dict(first.headers) | dict(second.headers)).items())
     return whole

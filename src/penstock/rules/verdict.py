@@ -23,7 +23,7 @@ class Refusal(NamedTuple):
 class Verdict:
     """What the rules that matched have made of a request. None, or empty: as it was."""
 
-    __slots__ = ("body", "fired", "headers", "late", "model", "record", "refusal", "shadowed", "skipped", "stopped", "tags")
+    __slots__ = ("body", "fallbacks", "fired", "headers", "late", "model", "record", "refusal", "shadowed", "skipped", "stopped", "tags")
 
     def __init__(self) -> None:
         self.model: str | None = None
@@ -32,6 +32,8 @@ class Verdict:
         self.headers: HeaderEdits = ()
         self.tags: tuple[str, ...] | None = None
         """Only channels that have any of these."""
+        self.fallbacks: tuple[str, ...] | None = None
+        """The models to ask when no channel can answer with the one that is asked for."""
         self.refusal: Refusal | None = None
         """If there is one, nothing else was changed."""
         self.record: bool | None = None
@@ -54,13 +56,14 @@ class Verdict:
 class Draft:
     """A request while rules are changing it."""
 
-    __slots__ = ("_fields", "facts", "headers", "model", "record", "refused", "tags")
+    __slots__ = ("_fields", "facts", "fallbacks", "headers", "model", "record", "refused", "tags")
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.model: str | None = None
         self.headers: dict[bytes, bytes | None] = {}
         self.tags: tuple[str, ...] | None = None
+        self.fallbacks: tuple[str, ...] | None = None
         self.refused: tuple[str, int] | None = None
         self.record: bool | None = None
         self._fields: dict[str, Node] | None = None
@@ -85,5 +88,6 @@ class Draft:
         verdict.record = self.record
         if verdict.refusal is None:
             verdict.model, verdict.tags, verdict.headers = self.model, self.tags, tuple(self.headers.items())
+            verdict.fallbacks = self.fallbacks
             if self._fields is not None:
                 verdict.body = encode(self._fields)
