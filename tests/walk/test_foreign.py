@@ -14,19 +14,21 @@ import pytest
 from sqlalchemy import text
 
 from member import Member, join
-from penstock.accounts.identity import Identity
+from penstock.accounts.identity import CLI, Identity
 from penstock.records.service import Policy
 
 CENT = 10_000_000
 NUMBERS = count()
 WATCHED = (
     "account", "key", "session", "membership", "purse", "entry", "free_grant", "charge", "price_override", "multiplier", "tier", "code",
-    "record_policy", "record_share",
+    "record_policy", "record_share", "rule",
 )  # fmt: skip
 BODIES: tuple[Any, ...] = (
     None,
     {},
     {"name": "stolen"},
+    {"name": "stolen", "then": [{"do": "delete", "path": "user"}]},
+    {"ruleName": "stolen", "priority": 9, "enabled": False},
     {"amount_nano": 5, "ref": "x", "note": "x"},
     {"name": "stolen", "limits": None, "disabled": True, "role": "admin", "prepaid": False},
     {"until_at": "2099-01-01T00:00:00Z"},
@@ -46,12 +48,15 @@ class World:
         with httpx.Client(base_url=gateway.url) as client:
             body = {"model": "demo", "max_tokens": 5, "messages": [{"role": "user", "content": "my secret"}]}
             client.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {self.victim.token}"}).raise_for_status()
+        rule = {"name": "my secret", "then": [{"do": "append_system", "text": "my secret"}]}
+        gateway.run(gateway.app.state.rules.create(CLI, rule, self.victim.account_id))
         self.managing = gateway.run(gateway.parts.keys.create("managing", account_id=self.stranger.account_id, kind="management")).token
         self.ids = {
             "account_id": [self.victim.account_id],
             "key_id": [row["id"] for row in self._rows("key", self.victim)],
             "charge_id": [row["id"] for row in self._rows("charge", self.victim)],
             "entry_id": [row["id"] for row in self._rows("entry", self.victim)],
+            "rule_id": [row["id"] for row in self._rows("rule", self.victim)],
         }
         record_id = self.ids["charge_id"][0]
         gateway.run(gateway.parts.records.flush())

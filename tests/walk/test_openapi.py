@@ -41,7 +41,7 @@ with warnings.catch_warnings(action="ignore"):  # what it imports is not ours to
 
 TAGS = (
     "accounts", "events", "joining", "me", "password resets", "sessions", "setup", "tiers",
-    "keys", "channels", "prices", "money", "codes", "membership", "bill", "platform", "records",
+    "keys", "rules", "channels", "prices", "money", "codes", "membership", "bill", "platform", "records",
 )  # fmt: skip
 EXAMPLES = 6
 """Of each operation, each kind of data and each caller."""
@@ -87,6 +87,11 @@ class World:
     def _key(self, name: str, **terms: Any) -> Any:
         return self.gateway.run(self.gateway.parts.keys.create(name, account_id=self.member.account_id, **terms))
 
+    def _rule(self, name: str) -> str:
+        rules = self.gateway.app.state.rules
+        given = {"name": name, "then": [{"do": "set", "path": "user", "value": "x"}]}
+        return self.gateway.run(rules.create(CLI, given, self.member.account_id)).id
+
     def ids(self, operation: Any) -> dict[str, Any]:
         """Parameters of the path that name something: fresh things, so that what one operation deletes no other misses."""
         number = next(self._numbers)
@@ -96,6 +101,7 @@ class World:
             "charge_id": lambda: self.charge_id,
             "record_id": self._record,
             "share_id": self._share,
+            "rule_id": lambda: self._rule(f"rule {number}"),
             "name": lambda: "free",
             "tier": lambda: "free",
             "model": lambda: "demo",

@@ -217,7 +217,7 @@ async def check_rule_name(
     return NameChecked(name=name, is_free=is_free, problem=problem)
 
 
-@routes.get("/export", responses=SET)
+@routes.get("/export", responses=SET | _MISSING)
 async def export_rules(of: Of, rules: Service) -> Response:
     """All rules as a set, to be kept or brought in elsewhere."""
     body = write_set(await rules.all(Wanted(of.account_id, of.scope)))

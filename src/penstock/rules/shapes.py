@@ -10,7 +10,6 @@ from penstock.rules.grammar import ACTIONS_LIMIT, DESCRIPTION_LIMIT, NAME_LIMIT,
 from penstock.rules.service import BATCH_LIMIT
 from penstock.rules.sets import FORMAT
 
-ID = r"^rul_[a-z0-9]+$"
 _LEFT_OUT: Any = Field(default_factory=lambda: None)  # a factory's value is in no schema, and what is left out is not looked at
 _WHEN = {"all": [{"on": "model", "value": "gpt-4o*"}, {"on": "body", "name": "temperature", "op": "above", "value": 1}]}
 _THEN = [{"do": "set", "path": "temperature", "value": 1}]
@@ -30,7 +29,6 @@ def _example(**example: Any) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
-RuleId = Annotated[str, Field(max_length=100, pattern=ID, examples=["rul_..."])]
 Name = Annotated[
     str, Field(min_length=1, max_length=NAME_LIMIT, description="Unique among the rules of the account.", examples=["calm down"])
 ]
@@ -77,7 +75,7 @@ class RuleChanged(_Terms):
 class RuleShown(BaseModel):
     """A rule, and how often it was used."""
 
-    id: RuleId
+    id: Annotated[str, Field(examples=["rul_..."])]
     account_id: str
     scope: Literal["own", "all"]
     name: Annotated[str, Field(examples=["calm down"])]
