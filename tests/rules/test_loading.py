@@ -7,13 +7,13 @@ from sqlalchemy import update
 from penstock.rules.changes import EVERYBODY
 from penstock.rules.compile import NO_RULES
 from penstock.rules.facts import Facts
-from penstock.rules.loading import load_sets
+from penstock.rules.loading import Loader
 from penstock.rules.models import RuleRow
 
 
 async def loaded(database, *owners):
     async with database.session(read_only=True) as session:
-        return await load_sets(session, owners)
+        return await Loader().load(session, owners)
 
 
 def temperature(rules) -> bytes | None:
@@ -58,3 +58,21 @@ async def test_many_are_read_beside_the_loop(rules, operator, database):
     found = (await loaded(database, EVERYBODY))[EVERYBODY]
     assert [rule.terms.priority for rule in found.rules] == list(range(-39, 1))
     assert temperature(found) == b'{"temperature":0}'
+
+
+async def test_only_what_has_changed_is_made_again(rules, operator, given, database):
+    loader = Loader()
+
+    async def load():
+        async with database.session(read_only=True) as session:
+            return {rule.terms.name: rule for rule in (await loader.load(session, (EVERYBODY,)))[EVERYBODY].rules}
+
+    rows = {name: await rules.create(operator, given(name, scope="all")) for name in "abc"}
+    before = await load()
+    await rules.change(operator, rows["a"].id, {"priority": 5})
+    await rules.change(operator, rows["b"].id, {"then": [{"do": "delete", "path": "x"}]})
+    after = await load()
+    assert list(after) == ["b", "c", "a"]
+    assert after["c"] is before["c"] and after["a"] is not before["a"] and after["b"].terms.then != before["b"].terms.then
+    await rules.delete(operator, [rows["c"].id])
+    assert list(await load()) == ["b", "a"]

@@ -9,7 +9,7 @@ import pytest
 from penstock.keys.service import Keys
 from penstock.kit.errors import PenstockError
 from penstock.rules.changes import EVERYBODY
-from penstock.rules.loading import load_sets
+from penstock.rules.loading import Loader
 from penstock.rules.trial import HIDDEN, OPERATORS, Asked, Trials
 
 SECRET = "condition that nobody sees"
@@ -27,7 +27,7 @@ async def try_(rules, keys, clock, database):
 
     async def run(who, **asked):
         async with database.session(read_only=True) as session:
-            operators = (await load_sets(session, (EVERYBODY,)))[EVERYBODY]
+            operators = (await Loader().load(session, (EVERYBODY,)))[EVERYBODY]
         return await Trials(rules, keys, lambda: operators, clock).run(who, who.account_id, Asked(**asked))
 
     return run

@@ -16,7 +16,7 @@ from penstock.rules.changes import EVERYBODY, REVISION, changed_since
 from penstock.rules.compile import NO_RULES
 from penstock.rules.counts import EVERY_S, Counts
 from penstock.rules.facts import Facts
-from penstock.rules.loading import load_sets
+from penstock.rules.loading import Loader
 from penstock.rules.ruleset import CompiledRule, RuleSet
 from penstock.rules.stages import apply_late, two_stages
 from penstock.rules.verdict import Refusal, Verdict
@@ -91,6 +91,7 @@ class RuleBook:
         self._database = database
         self._feed = feed
         self._now_ms = now_ms
+        self._loader = Loader()
         self._shelf = Shelf(known_limit)
         self.find: Callable[[str], RuleSet | None] = self._shelf.get
         """The set of an account; None when it has to be loaded first."""
@@ -108,7 +109,7 @@ class RuleBook:
         """Read the rules for everybody, and follow changes. Raises DatabaseAway: nothing may be served without those rules."""
         async with self._database.session(read_only=True) as session:
             self._number, _ = await changed_since(session, 0)
-            self.operators = (await load_sets(session, (EVERYBODY,)))[EVERYBODY]
+            self.operators = (await self._loader.load(session, (EVERYBODY,)))[EVERYBODY]
         self._task = spawn(self._keep_up(), name="rules")
         self._feed.follow(REVISION, self._wake.set)
         await self.counts.start()
@@ -151,7 +152,7 @@ class RuleBook:
                 failure: BaseException | None = None
                 try:
                     async with asyncio.timeout(LOOK_UP_S), self._database.session(read_only=True) as session:
-                        found = await load_sets(session, batch)
+                        found = await self._loader.load(session, batch)
                 except (DatabaseAway, TimeoutError) as away:
                     _log.warning("rules cannot be read while the database is away: %s", str(away) or "it took too long")
                     failure = PenstockError("database_away", "Rules cannot be read at the moment. Try again.", retry_after_s=_RETRY_AFTER_S)
@@ -197,7 +198,7 @@ class RuleBook:
         again = sorted(owners & {*known, EVERYBODY})
         for at in range(0, len(again), BATCH):
             async with asyncio.timeout(LOOK_UP_S), self._database.session(read_only=True) as session:
-                found = await load_sets(session, again[at : at + BATCH])
+                found = await self._loader.load(session, again[at : at + BATCH])
             for owner, rules in found.items():
                 if owner == EVERYBODY:
                     self.operators = rules

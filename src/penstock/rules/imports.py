@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,8 +15,12 @@ from penstock.accounts.models import OPERATOR
 from penstock.kit.errors import PenstockError
 from penstock.rules.grammar import ALL, OWN, read_rule
 from penstock.rules.models import RuleRow
-from penstock.rules.service import FIELDS, Rules, whole_of
+from penstock.rules.service import FIELDS, FLUSHED, Rules, whole_of
 from penstock.rules.sets import Entry
+
+
+_NAMES = 200
+"""Of rules that are looked for at once."""
 
 
 class Report(NamedTuple):
@@ -33,7 +38,7 @@ class _Undone(Exception):
 
 async def bring_in(rules: Rules, who: Identity, account_id: str, entries: Sequence[Entry], *, dry_run: bool = False) -> Report:
     """Bring a set in. Raises PenstockError, which names the place, having done nothing."""
-    given = [_checked(entry, who) for entry in entries]
+    given = await asyncio.to_thread(lambda: [_checked(entry, who) for entry in entries])
     report = Report([], [], [], given)
     with contextlib.suppress(_Undone):
         async with rules.writing() as session:
@@ -52,9 +57,15 @@ async def _bring(
 ) -> None:
     scope = given[0][1]["scope"]
     await rules.room(session, owner, scope, 0)  # nobody else makes any until this is done
-    there = {row.name: row for row in await session.scalars(select(RuleRow).where(RuleRow.account_id == owner).with_for_update())}
+    there: dict[str, RuleRow] = {}
+    for at in range(0, len(given), _NAMES):
+        named = RuleRow.name.in_([each["name"] for _, each in given[at : at + _NAMES]])
+        found = await session.scalars(select(RuleRow).where(RuleRow.account_id == owner, named).with_for_update())
+        there |= {row.name: row for row in found}
     await rules.room(session, owner, scope, sum(each["name"] not in there for _, each in given))
-    for place, each in given:
+    for number, (place, each) in enumerate(given, 1):
+        if number % FLUSHED == 0:
+            await session.flush()
         row = there.get(each["name"])
         if row is None:
             await rules.add(session, who, each, owner)

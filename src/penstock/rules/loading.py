@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Text, or_, select
@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.kit.errors import PenstockError
 from penstock.rules.changes import EVERYBODY
-from penstock.rules.compile import NO_RULES, compile_rules
+from penstock.rules.compile import NO_RULES, compile_rule
 from penstock.rules.grammar import RuleTerms, read_rule
 from penstock.rules.models import RuleRow
-from penstock.rules.ruleset import RuleSet
+from penstock.rules.ruleset import CompiledRule, RuleSet
 
 AT_ONCE = 20
 """More rows than this are read in a thread, so that nobody waits for it."""
@@ -35,34 +35,47 @@ _COLUMNS = select(
 _ENABLED = _COLUMNS.where(RuleRow.enabled)
 
 
-async def load_sets(session: AsyncSession, owners: Collection[str]) -> dict[str, RuleSet]:
-    """The set of each of these, NO_RULES where there are no rules that are enabled. EVERYBODY is one that may be named."""
-    accounts = [owner for owner in owners if owner != EVERYBODY]
-    theirs = RuleRow.account_id.in_(accounts) & (RuleRow.scope == "own")
-    query = _ENABLED.where(or_(theirs, RuleRow.scope == "all") if EVERYBODY in owners else theirs)
-    rows = (await session.execute(query)).all()
-    if not rows:
-        return dict.fromkeys(owners, NO_RULES)
-    made = _made(rows) if len(rows) <= AT_ONCE else await asyncio.to_thread(_made, rows)
-    return dict.fromkeys(owners, NO_RULES) | made
+class Loader:
+    """Makes sets of rows. Of those for everybody, which may be thousands, only what has changed is made again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Any, CompiledRule]] = {}
+        """The rules for everybody by their ids, each with the row that it was made of."""
+
+    async def load(self, session: AsyncSession, owners: Collection[str]) -> dict[str, RuleSet]:
+        """The set of each of these, NO_RULES where there are no rules that are enabled. EVERYBODY is one that may be named."""
+        accounts = [owner for owner in owners if owner != EVERYBODY]
+        theirs = RuleRow.account_id.in_(accounts) & (RuleRow.scope == "own")
+        query = _ENABLED.where(or_(theirs, RuleRow.scope == "all") if EVERYBODY in owners else theirs)
+        rows = (await session.execute(query)).all()
+        if not rows:
+            return dict.fromkeys(owners, NO_RULES)
+        made = self._made(rows) if len(rows) <= AT_ONCE else await asyncio.to_thread(self._made, rows)
+        return dict.fromkeys(owners, NO_RULES) | made
+
+    def _made(self, rows: Iterable[Any]) -> dict[str, RuleSet]:
+        by_owner: dict[str, list[CompiledRule]] = {}
+        kept: dict[str, tuple[Any, CompiledRule]] = {}
+        for row in rows:
+            owner = EVERYBODY if row.scope == "all" else row.account_id
+            known = self._kept.get(row.id)
+            rule = known[1] if known is not None and known[0] == row else _compiled(row)
+            if rule is not None:
+                by_owner.setdefault(owner, []).append(rule)
+                if owner == EVERYBODY:
+                    kept[row.id] = row, rule
+        if kept:
+            self._kept = kept
+        return {owner: RuleSet(sorted(theirs, key=lambda rule: rule.place)) for owner, theirs in by_owner.items()}
 
 
-def _made(rows: Iterable[Any]) -> dict[str, RuleSet]:
-    by_owner: dict[str, list[Any]] = {}
-    for row in rows:
-        by_owner.setdefault(EVERYBODY if row.scope == "all" else row.account_id, []).append(row)
-    return {owner: compile_rules(_readable(theirs)) for owner, theirs in by_owner.items()}
-
-
-def _readable(rows: Sequence[Any]) -> list[tuple[str, RuleTerms]]:
-    found = []
-    for row in rows:
-        given = {**row._asdict(), **json.loads(row.terms), "description": "", "enabled": True}
-        try:
-            found.append((row.id, terms_of(given)))
-        except PenstockError as refused:
-            _log.error("the rule %s cannot be used: %s", row.id, refused.message)
-    return found
+def _compiled(row: Any) -> CompiledRule | None:
+    given = {**row._asdict(), **json.loads(row.terms), "description": "", "enabled": True}
+    try:
+        return compile_rule(row.id, terms_of(given))
+    except PenstockError as refused:
+        _log.error("the rule %s cannot be used: %s", row.id, refused.message)
+        return None
 
 
 def terms_of(given: Mapping[str, Any]) -> RuleTerms:

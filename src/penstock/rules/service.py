@@ -28,6 +28,8 @@ ID_PREFIX = "rul_"
 RULES_LIMIT, OPERATOR_RULES_LIMIT = 500, 5000
 BATCH_LIMIT = 500
 """Rules that are switched or deleted at once."""
+FLUSHED = 25
+"""So many rows are written at once: others have their turn in between."""
 FIELDS = ("name", "description", "priority", "enabled", "shadow", "stop", "when", "then")
 """What can be changed of a rule."""
 _COLUMNS = ("scope", "name", "description", "priority", "enabled", "shadow", "stop")
@@ -152,21 +154,25 @@ class Rules:
         async with self.writing() as session:
             rows = await _find_all(session, refs, account_id)
             now_ms = self._now_ms()
-            for row in rows:
+            for number, row in enumerate(rows, 1):
                 _may_make(who, whole_of(row))
                 if row.enabled != enabled:
                     row.enabled, row.changed_at_ms = enabled, now_ms
                     await self._done(session, who, "enable" if enabled else "disable", row)
+                if number % FLUSHED == 0:
+                    await session.flush()
             return rows
 
     async def delete(self, who: Identity, refs: Collection[str], account_id: str | None = None) -> Sequence[RuleRow]:
         """Delete rules with their statistics, all of them or, where one is missing, none."""
         async with self.writing() as session:
             rows = await _find_all(session, refs, account_id)
-            for row in rows:
+            for number, row in enumerate(rows, 1):
                 _may_make(who, whole_of(row))
                 await self._done(session, who, "delete", row)
                 await session.delete(row)
+                if number % FLUSHED == 0:
+                    await session.flush()
             return rows
 
     async def is_free(self, name: str, account_id: str, but: str | None = None) -> bool:

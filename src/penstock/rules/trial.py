@@ -29,8 +29,8 @@ from penstock.rules.stages import apply_late
 from penstock.rules.verdict import Refusal, Verdict
 from penstock.upstream.wires import ASKED
 
-AT_ONCE = 2
-"""Trials under way in a process: thousands of rules take a while."""
+AT_ONCE = 1
+"""Trials under way in a process: hundreds of rules take a while."""
 OPERATORS = "operator's rules"
 """What members are told instead of which."""
 HIDDEN = "[operator]"
