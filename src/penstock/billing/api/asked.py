@@ -12,7 +12,7 @@ from penstock.accounts.api.asking import ID, ID_LIMIT, Who
 from penstock.accounts.identity import Identity
 from penstock.billing.selection import LAST_MS, Selection, Span
 from penstock.billing.sums import DAY_MS
-from penstock.kit.clock import now_ms, parse_span_s, parse_moment_ms
+from penstock.kit.clock import now_ms, parse_moment_ms, parse_span_s
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import MAX_NANO
 
