@@ -64,7 +64,8 @@ class Control:
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
-        exporters, endings = (export_keys, export_money, export_policy), (forget_keys, sharing.forget_shares, forget_records)
+        exporters = (export_keys, export_money, export_policy, sharing.export_shares)
+        endings = (forget_keys, sharing.forget_shares, forget_records)
         self.accounts = AccountParts(database, mail, settings, Others(exporters=exporters, endings=endings))
         trail = self.accounts.trail
         management = ManagementKeys(database)
