@@ -72,10 +72,13 @@ async def test_adding_again_is_harmless(index: Index, database: Database, segmen
 
 
 async def test_adding_in_a_transaction(database: Database, segment: Callable[..., Segment]) -> None:
-    with pytest.raises(KeyError):
+    async def fail() -> None:
         async with database.session() as session:
             await add_rows(session, segment("acc_1"))
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
     assert await count(database) == [0, 0, 0]
     async with database.session() as session:
         await add_rows(session, segment("acc_1"))

@@ -75,7 +75,7 @@ FITTING: dict[str, Callable[[str], bool]] = {
     "claude*": lambda name: name.startswith("claude"),
     "gpt-4o": lambda name: name == "gpt-4o",
     "?pt*": lambda name: name.startswith("gpt"),
-    "none": lambda name: False,
+    "none": lambda _: False,
 }
 lives = st.tuples(st.lists(written, max_size=6), st.lists(steps, min_size=1, max_size=10)).map(lambda both: both[0] + both[1])
 

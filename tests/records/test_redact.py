@@ -186,7 +186,11 @@ def test_no_provider_credential_survives(make_record: Callable[..., Record], pro
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"GET", b"GET /v1/x", b"GET /v1/x?token=a b HTTP/1.1", b"x-custom: Bearer " + KEY, b": nothing", b"cookie:a=" + KEY, b"\xff\xfe: " + KEY]
+    "line",
+    [
+        b"", b"GET", b"GET /v1/x", b"GET /v1/x?token=a b HTTP/1.1", b"x-custom: Bearer " + KEY, b": nothing", b"cookie:a=" + KEY,
+        b"\xff\xfe: " + KEY,
+    ],
 )  # fmt: skip
 def test_lines_of_a_head(line: bytes) -> None:
     shown = head_without_secrets(line + b"\r\n\r\n")

@@ -13,7 +13,16 @@ from penstock.accounts.models import OPERATOR
 from penstock.records.entries import OPERATOR_SHELF
 from penstock.records.record import Record
 from penstock.records.segments import (
-    GROUP_BYTES, SEGMENT_BYTES, SEGMENT_RECORDS, SPAN_MS, Draft, compressor, expand, head_of, records_of, segment_path,
+    GROUP_BYTES,
+    SEGMENT_BYTES,
+    SEGMENT_RECORDS,
+    SPAN_MS,
+    Draft,
+    compressor,
+    expand,
+    head_of,
+    records_of,
+    segment_path,
 )  # fmt: skip
 
 KEY = b"sk-" + b"a1B2" * 12
