@@ -82,7 +82,7 @@ class Control:
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
-        exporters = (export_keys, export_rules, export_money, export_policy)
+        exporters = (export_keys, export_rules, export_money, export_policy, sharing.export_shares)
         others = Others(exporters=exporters, endings=(forget_keys, forget_rules, sharing.forget_shares, forget_records))
         self.accounts = AccountParts(database, mail, settings, others)
         trail = self.accounts.trail

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from made_records import made, opened
 from penstock.records.models import ShareRow
-from penstock.records.page import HEADERS, nothing, page_of
+from penstock.records.page import HEADERS, TEXT_LIMIT, nothing, page_of
 from penstock.records.sharing import shared_shown
 from penstock.records.shown import opened_shown
 
@@ -59,6 +59,7 @@ def page_with(text: str) -> str:
     return page_of(shared_shown(opened_shown(opened(record)), row), "2027-01-01T00:00:00Z")
 
 
+ALL = ShareRow(headers=True, bodies=True)
 ALLOWED = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "table", "tr", "th", "td", "pre", "p"}
 
 
@@ -77,6 +78,11 @@ def test_whatever_the_text(text):
     text = "".join(sign for sign in text if sign not in "\r\n")
     pages = Elements(page_with(f"x{text}")), Elements(page_with("x"))
     assert pages[0].tags == pages[1].tags
+
+
+def test_a_long_body_is_cut():
+    page = page_of(shared_shown(opened_shown(opened(made(request_body=b"x" * (TEXT_LIMIT + 7)))), ALL), "2027-01-01T00:00:00Z")
+    assert "x" * TEXT_LIMIT + " [7 characters more" in page and len(page) < TEXT_LIMIT + 10_000
 
 
 def test_its_own_style_is_the_only_thing_that_it_may_have():

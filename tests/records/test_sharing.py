@@ -13,7 +13,7 @@ from penstock.kit.errors import PenstockError
 from penstock.kit.pages import Place
 from penstock.records import sharing as module
 from penstock.records.models import ShareRow
-from penstock.records.sharing import Sharing, forget_shares, purge, shared_shown
+from penstock.records.sharing import Sharing, export_shares, forget_shares, purge, shared_shown
 from penstock.records.shown import opened_shown
 
 ALL = {"headers": True, "bodies": True}
@@ -100,8 +100,10 @@ async def test_links_end_with_the_account(sharing, database, recorder):
     await sharing.share(CLI, account.id, records[0].id, lasts_s=60, **ALL)
     await sharing.share(CLI, "acc_operator", records[1].id, lasts_s=60, **ALL)
     async with database.session() as session:
+        told = [facts async for _, facts in export_shares(session, "acc_operator")]
         await forget_shares(session, account.id)
     assert await count(database) == 1
+    assert [facts["record_id"] for facts in told] == [record.id for record in records] and "digest" not in told[0]
 
 
 def test_what_is_hidden_is_hidden():

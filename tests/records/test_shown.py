@@ -33,7 +33,8 @@ def test_all_layers():
     record = made(
         request_headers=packed, request_body=gzip.compress(b"sent"), ruled_body=b"ruled", sent_body=b"out", sent_truncated=True,
         sent_head=b"POST /v1/messages?key=1 HTTP/1.1\r\nX-Api-Key: " + KEY + b"\r\nA: b\r\n\r\n",
-        came_status=529, came_body=[b"ca", b"me"], response_headers=packed, response_body=[gzip.compress(b"got " + KEY)],
+        came_status=529, came_body=[gzip.compress(b"came")], response_headers=[*packed, (b"content-type", b"text/x")],
+        response_body=[b"got " + KEY],
         phases_us=(1, 2), attempts=("spare: 503",), shadow_rules=("rul_2",), is_estimated=True,
     )  # fmt: skip
     shown = record_shown(record)
@@ -43,7 +44,8 @@ def test_all_layers():
         "truncated": True,
     }  # fmt: skip
     assert (shown["answer"]["status"], shown["answer"]["body"]) == (529, "came")
-    assert shown["response"]["body"] == "got [redacted]"
+    assert shown["answer"]["headers"] == {"content-encoding": "gzip", "content-type": "text/x"}
+    assert (shown["response"]["body"], shown["response"]["headers"]) == ("got [redacted]", {"content-type": "text/x"})
     assert shown["phases_us"] == {"edge_wait": 1, "admit": 2}
     assert (shown["attempts"], shown["shadow_rules"], shown["estimated"]) == (["spare: 503"], ["rul_2"], True)
 

@@ -100,6 +100,18 @@ async def test_a_provider_that_hangs_up_ends_it(live, within):
     assert live.plane.holds.open == 0
 
 
+async def test_what_no_client_could_read_ends_it(live, within):
+    live.vendor()
+    task = await sending(within)
+    [connection] = live.plane.connections
+    connection.transport.write(b"nonsense\r\n\r\n")
+    with pytest.raises(PenstockError) as failure:
+        await task
+    assert failure.value.code == "upstream_broken"
+    await live.durable()
+    assert live.plane.holds.open == 0
+
+
 async def test_it_comes_from_an_address(live, within):
     live.know("sk-" + "n" * 48, networks=("10.0.0.0/8",))
     request = ask(key="sk-" + "n" * 48)

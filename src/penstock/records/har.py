@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 import penstock
 from penstock.kit.clock import iso_ms
+from penstock.records.layers import got_headers
 from penstock.records.readable import BASE64, body_shown, headers_shown
 from penstock.records.record import PHASES, Record
 from penstock.records.service import Entry, Opened
@@ -67,10 +68,10 @@ def _request(entry: Entry, record: Record | None) -> dict[str, Any]:
 
 
 def _response(entry: Entry, record: Record | None) -> dict[str, Any]:
-    headers = {} if record is None else headers_shown(record.response_headers)
+    headers = {} if record is None else headers_shown(got_headers(record))
     content: dict[str, Any] = {"size": entry.response_bytes, "mimeType": headers.get("content-type", "")}
     if record is not None:
-        text = body_shown(b"".join(record.response_body), record.response_headers, truncated=record.response_truncated)
+        text = body_shown(b"".join(record.response_body), got_headers(record), truncated=record.response_truncated)
         if text.startswith(BASE64) and not record.response_truncated:
             content["encoding"] = "base64"
             text = text.removeprefix(BASE64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ AT_ONCE = 50
 REPACKS = 100
 """Segments that are written anew in one run of the job."""
 RUN_S = 30.0
+MOMENT_S = 0.2
 SMALL_BYTES = 256 * 1024
 JOIN, JOIN_LATE = 16, 2
 """So many small segments of an hour are worth joining, while others may come and afterwards."""
@@ -104,13 +106,15 @@ class Keeper:
             async with self._database.session() as session:
                 await clear_pages(session, PageRow.segment_id.in_(ids))
 
-    async def sweep(self) -> None:
+    async def sweep(self, until_s: float = math.inf) -> None:
         """Delete segments that no page refers to: the object first, so that a crash in between leaves the row to be found again."""
         unused = select(SegmentRow.id, SegmentRow.path).where(SegmentRow.stale, ~exists().where(PageRow.segment_id == SegmentRow.id))
         while True:
             async with self._database.session(read_only=True) as session:
                 rows = (await session.execute(unused.limit(AT_ONCE))).all()
             if not rows:
+                return
+            if time.monotonic() >= until_s:
                 return
             await self._vault.delete([path for _, path in rows])
             ids = [segment_id for segment_id, _ in rows]
@@ -185,8 +189,8 @@ class Keeper:
                 await self._vault.delete(lost)
 
     async def swept(self) -> None:
-        """Sweep, for those whom a store that fails does not concern: the job tries again."""
+        """Sweep for a moment, for those whom a store that fails does not concern: the job does the rest."""
         try:
-            await self.sweep()
+            await self.sweep(time.monotonic() + MOMENT_S)
         except STORE_FAILURES as failure:
             _log.warning("what was cleared cannot be deleted now: %s", str(failure)[:300])

@@ -46,11 +46,12 @@ def layers(record: Record) -> list[Layer]:
     """The layers in order: what the rules have made of what the client sent, what was sent of that, what the client got of the answer."""
     head = record.request_headers
     came = body_shown(record.request_body, head, truncated=record.request_truncated)
-    ruled = came if record.ruled_body is None else _shown(record.ruled_body)
+    ruled = came if record.ruled_body is None else body_shown(record.ruled_body, [], truncated=False)
     sent = ruled if record.sent_body is None else body_shown(record.sent_body, sent_headers(record), truncated=record.sent_truncated)
     answer = b"".join(record.response_body)
-    shown = body_shown(answer, record.response_headers, truncated=record.response_truncated)
-    told = shown if record.came_body is None else _shown(b"".join(record.came_body), truncated=record.came_truncated)
+    shown = body_shown(answer, got_headers(record), truncated=record.response_truncated)
+    came_body = b"".join(record.came_body or [])
+    told = shown if record.came_body is None else body_shown(came_body, record.response_headers, truncated=record.came_truncated)
     if not record.sent_head:
         sent_layer = _layer("sent", {}, {}, ruled, ruled)
     else:
@@ -65,15 +66,18 @@ def sent_headers(record: Record) -> list[tuple[bytes, bytes]]:
     return list(without_secrets([(name.strip().lower(), value.strip()) for name, value in pairs]))
 
 
+def got_headers(record: Record) -> list[tuple[bytes, bytes]]:
+    """The headers of the answer as the client got it. Those of one that was translated are not kept, but for what it is."""
+    if record.came_body is None:
+        return record.response_headers
+    return [(name, value) for name, value in record.response_headers if name.lower() == b"content-type"]
+
+
 def _statuses(record: Record) -> tuple[dict[str, str], dict[str, str]]:
     """The status that came and the one that the client was shown; headers of the answer are kept once."""
     shown = str(record.response_status)
     came = shown if record.came_status is None else str(record.came_status)
     return {":status": came}, {":status": shown}
-
-
-def _shown(body: bytes, *, truncated: bool = False) -> str:
-    return body_shown(body, [], truncated=truncated)
 
 
 def _layer(name: Literal["rules", "sent", "answer"], head: dict[str, str], new_head: dict[str, str], body: str, new: str) -> Layer:

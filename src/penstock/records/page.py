@@ -28,6 +28,9 @@ HEADERS = {
     "vary": "accept",
 }
 """Of every answer behind a shared link, of JSON too."""
+TEXT_LIMIT = 500_000
+"""Characters of one body that the page shows."""
+_SIGNS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _SIDES = {
     "request": "Request of the client", "ruled": "After the rules", "sent": "Request to the provider", "answer": "Answer of the provider",
     "response": "Answer to the client",
@@ -83,5 +86,7 @@ def _table(facts: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     """Any value as text that HTML takes for nothing else. Characters that no document may have become signs of themselves."""
-    text = str(value).encode(errors="replace").decode()
-    return escape("".join(sign if sign >= " " or sign in "\n\t" else chr(0x2400 + ord(sign)) for sign in text))
+    text = str(value)
+    if len(text) > TEXT_LIMIT:
+        text = f"{text[:TEXT_LIMIT]} [{len(text) - TEXT_LIMIT} characters more; JSON has them all]"
+    return escape(text.encode(errors="replace").decode().translate(_SIGNS))

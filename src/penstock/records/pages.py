@@ -55,8 +55,9 @@ def make_segment(vault: Vault, draft: Draft, segment_id: str, now_ms: int) -> Se
             plain = pack_rows(rows)
         before = rows
         entries.append({"segment_id": segment_id, "shelf": shelf, "data": vault.sealed_entries(segment_id, shelf, plain)})
+    until_ms = max((page["until_ms"] for page in pages), default=now_ms)
     row = {
-        "id": segment_id, "created_at_ms": now_ms, "until_ms": max((page["until_ms"] for page in pages), default=now_ms), "path": path, "count": draft.count,
+        "id": segment_id, "created_at_ms": now_ms, "until_ms": until_ms, "path": path, "count": draft.count,
         "size_bytes": len(packed.data), "offsets": msgspec.msgpack.encode(packed.offsets), "stale": False,
     }  # fmt: skip
     return Segment(path, packed.data, row, pages, entries)

@@ -98,7 +98,9 @@ class Recorder:
         return RecorderState(not self._stopped_because, self._stopped_because, self.dropped, self.depth)
 
     def put(self, record: Record) -> None:
-        """Have the record written. It is the recorder's from now on: it will be redacted in place."""
+        """Have the record written, unless nobody has asked for it. It is the recorder's from now on: it will be redacted in place."""
+        if not (record.for_operator or record.for_owner):
+            return
         if self._full:
             self.dropped += 1
         elif self._policies is not None and record.account_id in self._policies.covering:

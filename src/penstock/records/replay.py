@@ -17,6 +17,7 @@ from penstock.keys.door import Caller, KeyRing
 from penstock.kit.errors import PenstockError
 from penstock.kit.jsonfield import Field
 from penstock.kit.tasks import spawn
+from penstock.records.layers import got_headers
 from penstock.records.readable import decoded, headers_shown
 from penstock.records.record import Headers, Record
 from penstock.records.redact import MASK, without_keys
@@ -158,8 +159,9 @@ class Replays:
             id=entry.id, model=entry.model or "", status=entry.status, truncated=record.response_truncated, channel=entry.channel or None,
             whole=entry.outcome == "complete", served_model=entry.served, duration_ms=entry.duration_ms,
         )  # fmt: skip
-        body, _ = decoded(b"".join(record.response_body), record.response_headers)
-        await asyncio.to_thread(_tell, outcome, record.wire, record.response_headers, body)
+        headers = got_headers(record)
+        body, _ = decoded(b"".join(record.response_body), headers)
+        await asyncio.to_thread(_tell, outcome, record.wire, headers, body)
         return await self._charged(outcome)
 
     async def _answer(self, caller: Caller, request: bytes, model: str, record: Record, address: str) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from penstock.accounts.identity import Identity
 from penstock.accounts.trail import Trail
 from penstock.infra.database import Database
 from penstock.kit import clock
+from penstock.kit.clock import iso
 from penstock.kit.errors import PenstockError
 from penstock.kit.ids import new_id
 from penstock.kit.pages import Page, Place, cut
@@ -121,6 +122,13 @@ async def purge(database: Database, now_ms: int) -> int:
         result = await session.execute(delete(ShareRow).where(ShareRow.expires_at_ms <= now_ms))
         assert isinstance(result, CursorResult)  # noqa: S101  what a DELETE gives
         return result.rowcount
+
+
+async def export_shares(session: AsyncSession, account_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The links of an account, oldest first, for `accounts.export`. What opens them is not known here."""
+    for row in await session.scalars(select(ShareRow).where(ShareRow.created_by == account_id).order_by(ShareRow.id)):
+        moments = {"created_at": iso(row.created_at_ms), "expires_at": iso(row.expires_at_ms)}
+        yield "record_shares", {"id": row.id, "record_id": row.record_id, "headers": row.headers, "bodies": row.bodies, **moments}
 
 
 async def forget_shares(session: AsyncSession, account_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.kit.clock import iso_ms
-from penstock.records.layers import sent_headers
+from penstock.records.layers import got_headers, sent_headers
 from penstock.records.readable import body_shown, headers_shown
 from penstock.records.record import PHASES, Headers, Record
 from penstock.records.service import Entry, Opened
@@ -54,7 +54,7 @@ def record_shown(record: Record) -> dict[str, Any]:
         "answer": None if record.came_body is None else {"status": record.came_status, **_came(record)},
         "response": None
         if record.response_status is None
-        else {"status": record.response_status, **message(answer, record.response_headers, truncated=record.response_truncated)},
+        else {"status": record.response_status, **message(answer, got_headers(record), truncated=record.response_truncated)},
         "attempts": list(record.attempts),
         "rules": list(record.rules),
         "shadow_rules": list(record.shadow_rules),
@@ -78,5 +78,5 @@ def _sent(record: Record) -> dict[str, Any] | None:
 
 
 def _came(record: Record) -> dict[str, Any]:
-    """The provider's answer before it was translated. Its headers are those of `response`, where they are not the client's own."""
-    return message(b"".join(record.came_body or []), [], truncated=record.came_truncated)
+    """The provider's answer before it was translated."""
+    return message(b"".join(record.came_body or []), record.response_headers, truncated=record.came_truncated)

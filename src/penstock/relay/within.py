@@ -99,7 +99,10 @@ class _Transport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if not self._closing and not self._whole:
-            self._parser.feed_data(data)
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserError:  # nothing that a client could read either
+                self.close()
 
     def close(self) -> None:
         if not self._closing:
