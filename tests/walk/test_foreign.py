@@ -18,7 +18,8 @@ from penstock.accounts.identity import CLI
 CENT = 10_000_000
 NUMBERS = count()
 WATCHED = (
-    "account", "key", "session", "membership", "purse", "entry", "free_grant", "charge", "price_override", "multiplier", "tier", "code", "rule",
+    "account", "key", "session", "membership", "purse", "entry", "free_grant", "charge", "price_override", "multiplier", "tier", "code",
+    "rule",
 )  # fmt: skip
 BODIES: tuple[Any, ...] = (
     None,
