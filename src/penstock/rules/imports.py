@@ -18,7 +18,6 @@ from penstock.rules.models import RuleRow
 from penstock.rules.service import FIELDS, FLUSHED, Rules, whole_of
 from penstock.rules.sets import Entry
 
-
 _NAMES = 200
 """Of rules that are looked for at once."""
 
