@@ -109,7 +109,7 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
     target, head = exchange.target, answer.head
     sent, shown = exchange.upload.tape if exchange.upload is not None else None, answer.splice.tape if answer.splice is not None else None
     body = exchange.body or b""
-    return Record(
+    record = Record(
         exchange.id,
         time.time_ns() // 1_000_000,
         caller.key_id,
@@ -130,5 +130,6 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
         shown is not None and shown.cut,
         answer.channel.name,
         answer.tried,
-        phases_us=phases_us(exchange.marks),
     )
+    record.phases_us = phases_us(exchange.marks)
+    return record
