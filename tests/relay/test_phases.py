@@ -34,7 +34,7 @@ def test_phases_add_up_to_the_whole(marks):
     marks = tuple(sorted(marks))
     phases = phases_us(marks)
     assert len(phases) == len(marks) - 1 and all(us >= 0 for us in phases)
-    assert sum(phases) == marks[-1] // 1000 - marks[0] // 1000
+    assert 0 <= marks[-1] - marks[0] - sum(phases) * 1000 < 1000 * len(marks), "each is rounded down"
 
 
 def test_nothing_has_no_phases():
@@ -57,7 +57,7 @@ def check(live, phases, outcome="complete"):
     assert seen.outcome == outcome
     assert len(seen.marks) == phases + 1
     assert list(seen.marks) == sorted(seen.marks) and seen.marks[0] > 0
-    assert sum(phases_us(seen.marks)) == seen.marks[-1] // 1000 - seen.marks[0] // 1000
+    assert 0 <= seen.marks[-1] - seen.marks[0] - sum(phases_us(seen.marks)) * 1000 < 8000
     return seen
 
 

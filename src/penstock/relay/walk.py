@@ -26,7 +26,6 @@ from penstock.relay.guard import guard_of
 from penstock.relay.limits import show_limits
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.permit import permit
-from penstock.relay.phases import marks_at, passed
 from penstock.relay.route import choose, estimate, price_of
 from penstock.relay.ruling import known_rules, under_rules
 from penstock.relay.running import Running
@@ -88,7 +87,9 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         if answer.channel.breakers.troubled or (answer.head is not None and answer.head.status >= 400):
             report(answer, exchange)
         ended_ns = perf_counter_ns()
-        exchange.marks = passed(exchange, answer, ended_ns)
+        exchange.marks = (
+            exchange.arrived_ns, exchange.turn_ns, exchange.body_ns, answer.called_ns, answer.sent_ns, answer.head_ns or ended_ns, ended_ns,
+        )  # fmt: skip
         exchange.walker = exchange.running = None  # from here on it is settled and finished, whoever leaves
         usage, estimated = _usage(answer, outcome, ask, exchange)
         if answer.lane is not route.lanes[0]:
@@ -101,7 +102,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         charge = make_charge(exchange, caller, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
         plane.books.post(charge, durable.settle)
         await durable
-    exchange.marks = marks_at(exchange, perf_counter_ns())
+    exchange.marks += (perf_counter_ns(),)
     _finish(exchange, answer, outcome, cost_nano, plane)
     if record_limit:
         plane.recorder.put(make_record(exchange, caller, answer, outcome, ask.stream, record_limit, usage, estimated, cost_nano))

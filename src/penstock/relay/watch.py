@@ -62,7 +62,7 @@ class Watch:
         telemetry.put((
             marks, exchange.id, exchange.wire.name, status, outcome, "", caller.key_id, answer.lane,
             (answer.trying_ns, head.status if head is not None else 0, answer.span_id), answer.trials, ask, usage, estimated, cost_nano,
-            trace_lines(exchange.sifted.forward), exchange.trace, opening, closing, content,
+            trace_lines(forward) if _PARENT in (forward := exchange.sifted.forward) else b"", exchange.trace, opening, closing, content,
         ))  # fmt: skip
 
     def refused(self, exchange: Exchange, error: BaseException) -> None:
