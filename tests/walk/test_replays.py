@@ -246,8 +246,25 @@ def test_several_clients_at_once(desk):
     desk.check()
 
 
+def test_there_are_not_too_many_at_once(desk):
+    record_id = desk.ask()
+    statuses: list[int] = []
+
+    def replay() -> None:
+        statuses.append(desk.http.post(f"/api/records/{record_id}/replay", json={"model": "demo-slow2000"}).status_code)
+
+    threads = [threading.Thread(target=replay) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses)[:4] == [200] * 4 and set(statuses) == {200, 503}
+    assert desk.replay(record_id, "demo")["answers"][0]["status"] == 200
+    desk.check()
+
+
 def test_a_client_that_leaves_ends_the_requests_and_they_are_settled(desk):
-    record_id = desk.ask(stream=True)
+    record_id = desk.ask(stream=True, max_tokens=1000)
     with pytest.raises(httpx.ReadTimeout):
         desk.http.post(f"/api/records/{record_id}/replay", json={"models": ["demo-hang", "demo-n500d50"]}, timeout=3)
     desk.gateway.check_quiet(within_s=10)
