@@ -92,7 +92,11 @@ def test_a_refusal_has_the_status_of_the_rule(rig):
 def test_what_rules_have_made_may_be_no_larger_than_what_may_be_sent(make_rig, when):
     rig = make_rig(body_limit=5000)
     exchange = rig.exchange(b"POST /v1/chat/completions", JSON, body=b'{"model":"a"}')
-    with pytest.raises(PenstockError) as caught:
+
+    def through() -> None:
         ruled(rig, exchange, {"do": "set", "path": "x", "value": "y" * 5000}, when=when)
         exchange.ruling.on(rig.plane.channels[0], exchange, rig.plane)
+
+    with pytest.raises(PenstockError) as caught:
+        through()
     assert (caught.value.code, "rul_1" in caught.value.message) == ("body_too_large", True)

@@ -246,10 +246,27 @@ def test_several_clients_at_once(desk):
     desk.check()
 
 
+def test_there_are_not_too_many_at_once(desk):
+    record_id = desk.ask()
+    statuses: list[int] = []
+
+    def replay() -> None:
+        statuses.append(desk.http.post(f"/api/records/{record_id}/replay", json={"model": "demo-slow2000"}).status_code)
+
+    threads = [threading.Thread(target=replay) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses)[:4] == [200] * 4 and set(statuses) == {200, 503}
+    assert desk.replay(record_id, "demo")["answers"][0]["status"] == 200
+    desk.check()
+
+
 def test_a_client_that_leaves_ends_the_requests_and_they_are_settled(desk):
-    record_id = desk.ask(stream=True)
+    record_id = desk.ask(stream=True, max_tokens=1000)
     with pytest.raises(httpx.ReadTimeout):
-        desk.http.post(f"/api/records/{record_id}/replay", json={"models": ["demo-hang", "demo-n500d50"]}, timeout=1)
+        desk.http.post(f"/api/records/{record_id}/replay", json={"models": ["demo-hang", "demo-n500d50"]}, timeout=3)
     desk.gateway.check_quiet(within_s=10)
     rows = {row["model"]: row["outcome"] for row in desk.gateway.charges(want=3)}
     assert rows["demo-n500d50"] == "client_gone"
@@ -276,3 +293,17 @@ def test_one_channel_alone_and_over_a_bridge(make_gateway, demo):
             assert found["answers"][0]["channel"] == name and found["answers"][0]["text"] == found["original"]["text"]
         [refused] = client.post(path, json={"model": "demo", "channel": "three"}).json()["answers"]
         assert refused["status"] == 404 and "three" in refused["error"]
+
+
+def test_the_key_that_the_settings_give_is_a_key_too(make_gateway):
+    gateway = make_gateway(demo=True, proxy_api_key="open sesame", record=True)
+    body = {"model": "demo", "max_tokens": 50, "messages": HELLO}
+    answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers={"authorization": "Bearer open sesame"})
+    gateway.run(gateway.app.state.records.flush())
+    root = gateway.run(gateway.parts.keys.create("root", kind="management")).token
+    path = f"{gateway.url}/api/records/{answer.headers['x-request-id']}/replay"
+    headers = {"authorization": f"Bearer {root}"}
+    found = httpx.post(path, json={"model": "demo-n5"}, params={"shelf": "operator"}, headers=headers).json()
+    assert found["answers"][0]["status"] == 200 and found["answers"][0]["model"] == "demo-n5"
+    [first, second] = gateway.charges(want=2)
+    assert (first["key_id"], first["account_id"]) == (second["key_id"], second["account_id"]) == (None, "acc_operator")

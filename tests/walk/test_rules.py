@@ -40,7 +40,7 @@ def ruled(request: pytest.FixtureRequest, make_gateway: Callable[..., LiveGatewa
         ("east", "openai-compatible", "/v1", ("chat", "transcriptions", "images")),
         ("west", "anthropic-compatible", "", ("messages",)),
     ):
-        models = tuple((f"{name}-{kind}", f"served-{kind}") for kind in ("small", "large")) + (("both", "served-both"),)
+        models = ((f"{name}-small", "served-small"), (f"{name}-large", "served-large"), ("both", "served-both"))
         draft = Draft(name, provider, module_vendor.url + path, models, wires=wires, allow_private=True, discover=False, tags=(name, "all"))
         gateway.run(gateway.app.state.channels.create(CLI, draft, [Given("sk-vendor-placeholder")]))
     assert gateway._until(lambda: len(gateway.plane.channels) == 2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import re2  # type: ignore[import-untyped]
+import re2
 
 from penstock.kit import sse
 from penstock.kit.errors import PenstockError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -33,8 +34,8 @@ ANSWER_BYTES = 4 * 1024 * 1024
 """Of each answer so much is read; the rest is paid for all the same."""
 TEXT_LIMIT = 256 * 1024
 """Characters of what was said that are shown."""
-AT_ONCE = 8
-"""Replays of one process."""
+AT_ONCE, OF_ACCOUNT = 16, 4
+"""Replays of one process, and of one account in it, at the same time."""
 REPLAY_OF = b"x-penstock-replay-of"
 """The header that says in the record of a replay whose it is; it stays here."""
 _MASK = MASK.encode()
@@ -115,7 +116,7 @@ class Replays:
         self._keys = keys
         self._bill = bill
         self._send = send
-        self._under_way = 0
+        self._under_way: Counter[str] = Counter()
 
     async def replay(self, who: Identity, shelf: str, record_id: str, models: Sequence[str], channel: str | None = None) -> Replayed:
         """Send a request again to each of some models, all at once, if need be to one channel alone.
@@ -128,17 +129,18 @@ class Replays:
         if (opened.entry.account_id or OPERATOR) != who.account_id:
             raise PenstockError("forbidden", "Only the account of the request can send it again: it is what pays.")
         caller = await self._caller(opened, channel)
-        requests = [request_of(record, model) for model in models]
-        if self._under_way >= AT_ONCE:
+        requests = await asyncio.to_thread(lambda: [request_of(record, model) for model in models])
+        if self._under_way.total() >= AT_ONCE or self._under_way[who.account_id] >= OF_ACCOUNT:
             raise PenstockError("overloaded", "There are too many replays at once; try again shortly.", retry_after_s=5)
-        self._under_way += 1
+        self._under_way[who.account_id] += 1
         try:
             original, *answers = await _all(
                 self._original(opened, record),
                 *(self._answer(caller, request, model, record, who.address) for request, model in zip(requests, models, strict=True)),
             )
         finally:
-            self._under_way -= 1
+            self._under_way[who.account_id] -= 1
+            self._under_way = +self._under_way
         return Replayed(original, answers, any(_MASK in part for part in (record.request_body, record.path.encode())))
 
     async def _caller(self, opened: Opened, channel: str | None) -> Caller:
@@ -160,8 +162,7 @@ class Replays:
             whole=entry.outcome == "complete", served_model=entry.served, duration_ms=entry.duration_ms,
         )  # fmt: skip
         headers = got_headers(record)
-        body, _ = decoded(b"".join(record.response_body), headers)
-        await asyncio.to_thread(_tell, outcome, record.wire, headers, body)
+        await asyncio.to_thread(_tell, outcome, record.wire, headers, b"".join(record.response_body))
         return await self._charged(outcome)
 
     async def _answer(self, caller: Caller, request: bytes, model: str, record: Record, address: str) -> Outcome:
@@ -181,8 +182,7 @@ class Replays:
             return outcome
         outcome.status, outcome.truncated, outcome.whole = reply.status, reply.cut, reply.whole
         outcome.id = headers_shown(reply.headers).get("x-request-id")
-        body, _ = decoded(reply.body, reply.headers)
-        await asyncio.to_thread(_tell, outcome, record.wire, reply.headers, body)
+        await asyncio.to_thread(_tell, outcome, record.wire, reply.headers, reply.body)
         return await self._charged(outcome)
 
     async def _charged(self, outcome: Outcome) -> Outcome:
@@ -239,7 +239,7 @@ def sendable(opened: Opened) -> Record:
 
 def _tell(outcome: Outcome, wire: str, headers: Headers, body: bytes) -> None:
     """Have the outcome say what was said. It takes its time: use a thread."""
-    body = without_keys(body)
+    body = without_keys(decoded(body, headers)[0])
     if outcome.status is not None and outcome.status >= 400:
         outcome.error = problem(body) or f"It was answered with status {outcome.status}."
         return

@@ -18,11 +18,11 @@ class Wanted:
     """A text that is looked for: as it is, and as JSON writes it inside a string."""
 
     def __init__(self, text: str) -> None:
+        self._is_ascii = text.isascii()
         text = text.casefold()
         forms = {text, json.dumps(text, ensure_ascii=False)[1:-1]}
         self._texts = tuple(forms)
         self._bytes = tuple(form.encode(errors="replace") for form in forms)
-        self._is_ascii = text.isascii()
         self._is_plain = self._is_ascii and not _ESCAPED.search(text)
         """Nobody escapes anything in it."""
 
