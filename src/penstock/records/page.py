@@ -10,7 +10,7 @@ from typing import Any
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}"
-    "h1{font-size:1.3rem}h2{font-size:1rem;margin:1.5rem 0 .3rem}table{border-collapse:collapse}"
+    "h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.5rem 0 .3rem}table{border-collapse:collapse}"
     "th{text-align:left;font-weight:500;color:#666;padding:.1rem 1rem .1rem 0;vertical-align:top}td{overflow-wrap:anywhere}"
     "pre{background:#f5f5f5;padding:.7rem;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}pre{background:#262626}th{color:#999}}"
