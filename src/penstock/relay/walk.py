@@ -53,11 +53,8 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     exchange.for_operator = plane.records_all
     exchange.for_owner = caller.record or plane.policies.records(caller.account_id) is True
     record_limit = _record_limit(exchange, plane)
-    ask = (
-        read_held(exchange, plane)
-        if exchange.upload is None
-        else await read_upload(exchange, plane, whole=ruled or caller.models is not None)
-    )  # 400 413
+    whole = ruled or caller.models is not None
+    ask = read_held(exchange, plane) if exchange.upload is None else await read_upload(exchange, plane, whole=whole)  # 400 413
     exchange.body_ns = perf_counter_ns()
     if ruled:
         ask = under_rules(rules, caller, ask, exchange, plane)  # 400 403
@@ -76,8 +73,8 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         try:
             await call(route, ask, exchange, plane, answer, record_limit)  # 400 502 503 504
             guard = guard_of(running, funds, plane) if ask.stream and funds.counted else None
-            whole = splice(answer, ask, exchange, record_limit, guard)
-            outcome: str = whole.value if whole.done else await whole
+            told = splice(answer, ask, exchange, record_limit, guard)
+            outcome: str = told.value if told.done else await told
         except Interruption as why:  # the client has left, or we stop
             outcome = why.outcome
             if not await drained(why, exchange, funds, record_limit, plane):
