@@ -219,6 +219,7 @@ class Parts:
         metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools.all()), "idle")
         metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools.all()), "busy")
         metrics.counter("records_dropped", lambda: self.recorder.dropped)
+        metrics.counter("rule_counts_dropped", lambda: self.rules.counts.dropped)
         metrics.counter("telemetry_dropped", lambda: self.telemetry.dropped if self.telemetry is not None else 0)
         self.pulse.add(lambda: metrics.loop_was_late(self.pulse.late_us))
 

@@ -67,6 +67,7 @@ GAUGES = {
 COUNTERS = {
     "telemetry_dropped": Watched("penstock_telemetry_dropped", "Exchanges and spans that did not reach the OpenTelemetry collector."),
     "records_dropped": Watched("penstock_records_dropped", "Records that were dropped: the queue was full, or they could not be written."),
+    "rule_counts_dropped": Watched("penstock_rule_counts_dropped", "Uses of rules that are missing in their statistics."),
     "lease_fills": Watched("penstock_lease_fills", "Transactions that filled leases."),
     "lease_failures": Watched("penstock_lease_failures", "Leases that the database could not fill."),
     "charge_failures": Watched("penstock_charge_failures", "Attempts to write charges that the database or the journal refused."),
