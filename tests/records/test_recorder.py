@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +146,49 @@ async def test_recording_stops_and_goes_on(
     assert caplog.text.count("recording has stopped") == 1
     assert caplog.text.count("recording goes on") == 1
     await recorder.stop()
+
+
+FULL = """
+import asyncio, os, resource, sys
+sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from made_records import made
+from penstock.infra import schema
+from penstock.infra.database import Database
+from penstock.infra.secrets import Secrets
+from penstock.records.recorder import Recorder
+from penstock.records.vault import Vault, open_store
+
+async def main():
+    folder = Path(sys.argv[1])
+    database = Database(f"sqlite:///{folder}/penstock.db")
+    await schema.migrate(database)
+    recorder = Recorder(database, Vault(open_store(folder), Secrets(bytes(32))), 1 << 20)
+    await recorder.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    for _ in range(30):
+        recorder.put(made(response_body=[os.urandom(50_000)]))
+    while recorder.state().running:
+        await asyncio.sleep(0.02)
+    stopped = recorder.state()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await recorder.flush(20)
+    print(bool(stopped.stopped_because), stopped.dropped > 0, recorder.state().running, recorder.dropped == stopped.dropped)
+    await recorder.stop()
+    await database.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    """As far as one process can have it: no file may grow beyond a size."""
+    fakes = Path(__file__).parent.parent / "fakes"
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path), str(fakes)], capture_output=True, text=True, timeout=50, check=False)
+
+    assert done.stdout.split() == ["True"] * 4, done.stderr
+    assert len(list(tmp_path.rglob("*.zst"))) >= 1
 
 
 async def test_what_nobody_has_asked_for(recorder: Recorder, make_record: Callable[..., Record]) -> None:

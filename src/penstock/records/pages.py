@@ -16,6 +16,7 @@ from penstock.records.vault import Vault, pack_rows
 
 SPAN_MS = 2 * DRAFT_SPAN_MS
 """So far apart are the ends of two exchanges on a page at most: a draft keeps to half of it, and those of an hour may be joined."""
+_BIGINT = 2**63 - 1
 ITEMS, ITEMS_LENGTH = 64, 4096
 """How many items a summary lists, and in how many characters; where there are more it says nothing."""
 
@@ -82,7 +83,7 @@ def make_page(segment_id: str, shelf: str, rows: Sequence[Row], size_bytes: int)
         "channels": items(columns[9]),
         "statuses": items(columns[10]),
         "outcomes": items(columns[11]),
-        "greatest_cost_nano": max(columns[14]),
+        "greatest_cost_nano": min(max(columns[14]), _BIGINT),
         "ruled": any(columns[17]),
     }
 

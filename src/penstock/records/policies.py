@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ class Policies:
         self._now_ms = now_ms
         self._known: dict[str, Policy] | None = None
         self._covers: dict[str, tuple[int, Cover]] = {}
+        self._loading = asyncio.Lock()
         if feed is not None:
             feed.follow(REVISION, self._changed)
 
@@ -64,6 +66,10 @@ class Policies:
 
     async def load(self) -> None:
         """Read them all: most accounts have none. Raises DatabaseAway."""
+        async with self._loading:  # what was read earlier must not take the place of what was read later
+            await self._load()
+
+    async def _load(self) -> None:
         async with self._database.session(read_only=True) as session:
             found = (await session.scalars(select(PolicyRow))).all()
         known = {row.account_id: _policy(row) for row in found}

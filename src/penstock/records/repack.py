@@ -80,7 +80,12 @@ class Repacker:
         left.pages = await _pages(session, segment_ids)
         for row in await session.scalars(select(EntriesRow).where(EntriesRow.segment_id.in_(segment_ids))):
             if (row.segment_id, row.shelf) in left.pages:
-                for entry in self._vault.entries(row.segment_id, row.shelf, row.data):
+                try:
+                    entries = self._vault.entries(row.segment_id, row.shelf, row.data)
+                except ValueError as failure:
+                    _log.warning("%s stays as it is: its page cannot be read: %s", row.segment_id, failure)
+                    return _Left([], {}, {})
+                for entry in entries:
                     left.entries[row.shelf].append((row.segment_id, entry))
                     if entry.place.group >= 0:
                         left.used[row.segment_id].add(entry.place)
