@@ -14,9 +14,12 @@ from live_gateway import LiveGateway
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium. It fails where there is none: whoever runs these tests has asked for them."""
+    """Chromium. It fails where there is none: whoever runs these tests has asked for them.
+
+    No longer than a module: while it runs, no other loop can in this process.
+    """
     program = next(filter(None, map(shutil.which, NAMES)), None)
     assert program is not None, "no Chromium: on Debian and Ubuntu, apt-get install chromium"
     with sync_playwright() as playwright:
