@@ -245,15 +245,19 @@ def _without_model(wire: str, exchange: Exchange, plane: Plane) -> Lane:
     return Lane(max(channels, key=lambda channel: (speech in channel.wires, channel.terms.priority)), None, None)
 
 
-def estimate(price: Price | None, ask: Ask, route: Route, caller: Caller, plane: Plane) -> tuple[int, int]:
+def estimate(  # noqa: PLR0913, PLR0917
+    price: Price | None, ask: Ask, route: Route, caller: Caller, exchange: Exchange, plane: Plane
+) -> tuple[int, int]:
     """What the request may cost on the dearest of its lanes, in nano-dollars, and its tokens: its bytes as input, its cap as output.
 
-    `price` is that of the first lane. What the answer cannot change (images asked for, characters to speak) comes on top.
+    `price` is that of the first lane. What the answer cannot change (images asked for, characters to speak) comes on top, and so does
+    what rules add that depend on the channel. Raises PenstockError 400 or 413 where they make a request of it that cannot be.
     """
-    lanes = route.lanes
-    nano, tokens = _on_lane(price, ask, lanes[0], plane)
+    lanes, ruling = route.lanes, exchange.ruling
+    nano, tokens = _on_lane(price, ask if ruling is None else ruling.expected(lanes[0].channel, exchange, plane), lanes[0], plane)
     for lane in lanes[1:]:
-        other_nano, other_tokens = _on_lane(price_of(lane, caller, plane), ask, lane, plane)
+        there = ask if ruling is None else ruling.expected(lane.channel, exchange, plane)
+        other_nano, other_tokens = _on_lane(price_of(lane, caller, plane), there, lane, plane)
         nano, tokens = max(nano, other_nano), max(tokens, other_tokens)
     return nano, tokens
 
