@@ -139,3 +139,46 @@ def test_nobody_gets_around_rules_for_a_channel_by_sending_too_much(rig):
     with pytest.raises(PenstockError) as caught:
         exchange.ruling.on(rig.plane.channels[0], exchange, rig.plane)
     assert (caught.value.code, caught.value.status) == ("refused_by_rule", 413)
+
+
+REFUSE = {"do": "refuse", "message": "No."}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (b"/v1beta/models/models/gemini-b:generateContent", b'{"contents":[]}'),
+        (b"/v1beta/models/models%2Fgemini-b:generateContent", b'{"contents":[]}'),
+        (b"/v1/chat/completions", b'{"model":"models/gemini-b"}'),
+    ],
+)
+def test_a_folder_before_a_name_is_no_way_around_a_rule(rig, path, body):
+    with pytest.raises(PenstockError, match="No"):
+        ruled(rig, rig.exchange(b"POST " + path, JSON, body=body), REFUSE, when={"on": "model", "value": "gemini-*"})
+
+
+def test_nor_is_one_that_ones_own_rule_has_put_there(rig):
+    exchange = rig.exchange(b"POST /v1/chat/completions", JSON, body=b'{"model":"a"}')
+    own = read_rule({"name": "own", "then": [{"do": "rewrite_model", "model": "models/gemini-b"}]}, is_operator=False)
+    refuse = read_rule({"name": "no", "scope": "all", "when": {"on": "model", "value": "gemini-*"}, "then": [REFUSE]}, is_operator=True)
+    rig.plane.rules.operators = compile_rules([("rul_1", refuse)])
+    with pytest.raises(PenstockError, match="No"):
+        under_rules(compile_rules([("rul_2", own)]), rig.caller, read_held(exchange, rig.plane), exchange, rig.plane)
+
+
+def test_an_image_without_a_model_is_ruled_by_the_one_that_is_meant(make_rig):
+    rig = make_rig(default_image_model="gpt-image-1")
+    when = {"on": "model", "value": "gpt-image-*"}
+    exchange = rig.exchange(b"POST /v1/images/generations", JSON, body=b'{"prompt":"x"}')
+    with pytest.raises(PenstockError, match="No"):
+        ruled(rig, exchange, REFUSE, when=when)
+    ask = ruled(rig, exchange, {"do": "rewrite_model", "model": "gpt-image-2"}, when=when)
+    assert (ask.model, exchange.body) == ("gpt-image-2", b'{"model":"gpt-image-2","prompt":"x"}')
+
+
+def test_very_many_rules_do_not_make_a_head_that_clients_refuse(rig):
+    exchange = rig.exchange(b"POST /v1/chat/completions", JSON, body=b'{"model":"a"}')
+    terms = read_rule({"name": "one", "then": [{"do": "record", "value": False}]}, is_operator=False)
+    own = compile_rules([(f"rul_{'0' * 20}{number}", terms) for number in range(500)])
+    under_rules(own, rig.caller, read_held(exchange, rig.plane), exchange, rig.plane)
+    assert len(exchange.notes) < 4000 and exchange.notes.endswith(b",...\r\n")

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.rules.actions import read_action
 from penstock.rules.effects import effect_of
-from penstock.rules.facts import Exhausted
-from penstock.rules.tree import Skip, encode
+from penstock.rules.tree import Exhausted, Skip, encode
 from penstock.rules.verdict import Draft
 from rule_words import ACTIONS, BODY_ACTIONS, OBJECTS, PATHS, VALUES, make_facts, requests
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from penstock.rules.facts import LEAST_EFFORT, Exhausted
+from penstock.rules.facts import LEAST_EFFORT
 from penstock.rules.paths import read_path
-from penstock.rules.tree import MISSING
+from penstock.rules.tree import MISSING, Exhausted
 from penstock.rules.verdict import Verdict
 from rule_words import BODIES, PATHS, make_facts
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 
 from penstock.rules.conditions import read_condition
-from penstock.rules.facts import Exhausted
 from penstock.rules.globs import is_glob
 from penstock.rules.matching import as_test, same
+from penstock.rules.tree import Exhausted
 from rule_words import CHANNEL_LEAVES, LEAVES, VALUES, conditions, make_facts, requests
 
 

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from penstock.rules.paths import read_path
 from penstock.rules.tree import (
-    MISSING, UNREADABLE, Exhausted, Skip, changed, closed, element, encode, is_nothing, opened, read_object, value_of,
+    MISSING,
+    UNREADABLE,
+    Exhausted,
+    Skip,
+    changed,
+    closed,
+    element,
+    encode,
+    is_nothing,
+    opened,
+    read_object,
+    value_of,
 )  # fmt: skip
 from rule_words import BODIES, OBJECTS, PATHS, VALUES
 

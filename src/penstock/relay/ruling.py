@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from penstock.upstream.wires.wire import Ask
 
 _MODEL_PARAMETER = b"model="
+NAMED = 50
+"""Rules that a client is told of: many clients take no more than 8 KB of headers."""
 
 
 class Ruling:
@@ -37,9 +39,7 @@ class Ruling:
         "shadowed", "tags",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913, PLR0917
-        self, came: bytes, asked: str | None, verdict: Verdict, ask: Ask, facts: Facts, exchange: Exchange
-    ) -> None:
+    def __init__(self, came: bytes, asked: str | None, verdict: Verdict, ask: Ask, facts: Facts, exchange: Exchange) -> None:
         self.came = came
         self.asked = asked
         self.fired = self._fired = verdict.fired
@@ -115,7 +115,7 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
     """
     kind, body, asked = exchange.sifted.content_type, exchange.body, ask.model
     is_form = exchange.upload is not None or (exchange.wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)))
-    facts = facts_of(ask, caller, exchange, None if is_form else body)
+    facts = facts_of(ask, caller, exchange, None if is_form else body, plane)
     verdict = two_stages(own, plane.rules.operators, facts)
     if verdict is None:
         return ask
@@ -131,10 +131,11 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
         exchange.body = _bounded(verdict, plane)
     if verdict.model is not None or verdict.body is not None:
         ask = _reread(verdict, ask, is_form, exchange)
-    facts = facts_of(ask, caller, exchange, None if is_form else exchange.body)
+    facts = facts_of(ask, caller, exchange, None if is_form else exchange.body, plane)
     exchange.ruling = Ruling(body or b"", asked, verdict, ask, facts, exchange)
     if verdict.fired:
-        exchange.notes += b"x-penstock-rules: %b\r\n" % ",".join(verdict.fired).encode()
+        more = ",..." if len(verdict.fired) > NAMED else ""
+        exchange.notes += b"x-penstock-rules: %b%b\r\n" % (",".join(verdict.fired[:NAMED]).encode(), more.encode())
     return ask
 
 
@@ -142,7 +143,7 @@ def _reread(verdict: Verdict, ask: Ask, is_form: bool, exchange: Exchange) -> As
     """What the changed request asks for. Raises PenstockError 400 for what cannot be read any more."""
     model = verdict.model
     if is_form:
-        return ask if model is None else renamed_form(exchange, ask, model)
+        return ask if model is None or ask.model is None else renamed_form(exchange, ask, model)
     if model is not None and model != ask.model:
         _rename(model, exchange)
     return _read(verdict, exchange, exchange.body or b"")

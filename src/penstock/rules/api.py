@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -241,7 +242,7 @@ async def import_rules(
 
     A rule of the same name becomes what the set says.
     """
-    entries = read_set(await request.body(), format, reading)
+    entries = await asyncio.to_thread(read_set, await request.body(), format, reading)
     report = await bring_in(bringing.rules, bringing.who, bringing.account_id, entries, dry_run=dry_run)
     read = [RuleRead(**each) for each in report.rules]
     return ImportShown(dry_run=dry_run, created=report.created, changed=report.changed, unchanged=report.unchanged, rules=read)

@@ -10,7 +10,19 @@ from penstock.rules.actions import Action
 from penstock.rules.paths import read_path
 from penstock.rules.systems import with_system
 from penstock.rules.tree import (
-    COPIED, MISSING, UNREADABLE, Change, Place, Skip, Spend, changed, closed, is_nothing, is_number, opened, value_of,
+    COPIED,
+    MISSING,
+    UNREADABLE,
+    Change,
+    Place,
+    Skip,
+    Spend,
+    changed,
+    closed,
+    is_nothing,
+    is_number,
+    opened,
+    value_of,
 )  # fmt: skip
 from penstock.rules.verdict import Draft
 

@@ -11,6 +11,8 @@ from penstock.rules.tree import MISSING, UNREADABLE, Exhausted, Inside, Node, Pl
 if TYPE_CHECKING:
     from penstock.rules.verdict import Verdict
 
+_FOLDER = "models/"
+"""Google's names of models may begin with it; on the way there it is put before them or left out."""
 LEAST_EFFORT = 1 << 24
 EFFORT_PER_BYTE = 8
 """Bytes that rules may go through for one request: so many, and so many for each byte of the body."""
@@ -33,7 +35,7 @@ class Facts:
         stream: bool, now_ms: int,
     ) -> None:  # fmt: skip
         self.wire = wire
-        self.model = model
+        self.model = model if model is None or not model.startswith(_FOLDER) else model[len(_FOLDER) :]
         self.key_id = key_id
         self.key_name = key_name
         self.headers = headers

@@ -51,7 +51,11 @@ def _made(rows: Iterable[Any]) -> dict[str, RuleSet]:
     by_owner: dict[str, list[Any]] = {}
     for row in rows:
         by_owner.setdefault(EVERYBODY if row.scope == "all" else row.account_id, []).append(row)
-    return {owner: compile_rules(_readable(theirs)) for owner, theirs in by_owner.items()}
+    found = {owner: compile_rules(_readable(theirs)) for owner, theirs in by_owner.items()}
+    for owner, rules in found.items():
+        if not rules.is_empty:
+            rules.size = sum(len(row.terms) for row in by_owner[owner])
+    return found
 
 
 def _readable(rows: Sequence[Any]) -> list[tuple[str, RuleTerms]]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from penstock.rules.actions import Refuse
 from penstock.rules.effects import Effect
-from penstock.rules.facts import Exhausted, Facts
+from penstock.rules.facts import Facts
 from penstock.rules.grammar import ALL, RuleTerms
 from penstock.rules.index import Index
 from penstock.rules.matching import Test
-from penstock.rules.tree import Skip
+from penstock.rules.tree import Exhausted, Skip
 from penstock.rules.verdict import Draft, Refusal, Verdict
 
 TOO_MUCH = "the rules had to go through too much of this request"
@@ -48,6 +48,8 @@ class RuleSet:
         self.rules = tuple(rules)
         """In their order."""
         self.is_empty = not self.rules
+        self.size = 0
+        """Bytes of the rules as JSON, where whoever has read them says so."""
         self._early = [rule for rule in rules if not rule.late]
         self._late = [rule for rule in rules if rule.late]
         self.late = bool(self._late)
