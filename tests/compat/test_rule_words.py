@@ -32,6 +32,7 @@ ACTIONS = [
     {"do": "prepend_system", "text": "x"},
     {"do": "append_system", "text": "x"},
     {"do": "route", "tags": ["eu"]},
+    {"do": "fallback", "models": ["gpt-4o-mini"]},
     {"do": "refuse", "message": "no", "status": 404},
     {"do": "record", "value": False},
 ]

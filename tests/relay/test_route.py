@@ -154,15 +154,20 @@ def test_a_wire_that_nobody_speaks(rig):
 def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
     route = routed("gpt-4o", rig=rig)
     price = price_of(route.lanes[0], rig.caller, rig.plane)
-    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.plane) == (
+    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.exchange(), rig.plane) == (
         price.at_most(100, 50),
         150,
     )
     cap = rig.settings.default_output_tokens
-    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (price.at_most(100, cap), 100 + cap)
-    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (0, 100 + cap)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.exchange(), rig.plane) == (
+        price.at_most(100, cap),
+        100 + cap,
+    )
+    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.exchange(), rig.plane) == (0, 100 + cap)
     known = Ask(model="gpt-4o", input_size=400, quantity=Usage(output_tokens=1000))
-    assert estimate(price, known, route, rig.caller, rig.plane)[0] == price.at_most(100, cap) + price.cost(Usage(output_tokens=1000))
+    assert estimate(price, known, route, rig.caller, rig.exchange(), rig.plane)[0] == price.at_most(100, cap) + price.cost(
+        Usage(output_tokens=1000)
+    )
 
 
 def test_what_has_no_model_has_no_price(rig, routed):

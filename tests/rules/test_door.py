@@ -11,7 +11,7 @@ from penstock.infra.database import DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.kit.errors import PenstockError
 from penstock.rules.compile import NO_RULES, compile_rules
-from penstock.rules.door import RULE_WEIGHT, Facts, RuleBook, Shelf
+from penstock.rules.door import RULE_WEIGHT, Facts, RuleBook, RuleSet, Shelf
 from penstock.rules.grammar import read_rule
 from penstock.rules.models import RuleDay
 
@@ -217,3 +217,12 @@ def test_a_shelf_drops_what_was_not_used():
     assert shelf.get("a") is None and len(shelf) < 30
     shelf.put("b", rule)
     assert shelf.get("b") is rule, "the newer one counts"
+
+
+def test_large_rules_weigh_more():
+    shelf = Shelf(2 * (1 + RULE_WEIGHT))
+    for name in "abc":
+        rules = RuleSet(())
+        rules.size = 100_000
+        shelf.put(name, rules)
+    assert "a" not in shelf and "c" in shelf

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 
 from penstock.rules.conditions import read_condition
-from penstock.rules.facts import Exhausted
-from penstock.rules.matching import as_test, is_glob, same
+from penstock.rules.globs import is_glob
+from penstock.rules.matching import as_test, same
+from penstock.rules.tree import Exhausted
 from rule_words import CHANNEL_LEAVES, LEAVES, VALUES, conditions, make_facts, requests
 
 
@@ -185,3 +186,31 @@ def test_nobody_searches_forever():
     leaf = read_condition({"on": "body", "name": "a", "op": "matches", "value": "(x|y|z){100}$"}, "when")
     with pytest.raises(Exhausted):
         deque(map(as_test(leaf), [facts] * 1000), maxlen=0)
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        {"op": "like", "value": [f"*a?b{number}*" for number in range(1000)]},
+        {"op": "is", "value": [[0] * 5000]},
+        {"op": "contains", "value": [[0] * 5000]},
+    ],
+)
+def test_nobody_compares_forever(leaf):
+    text = isinstance(leaf["value"][0], str)
+    facts = make_facts({"a": "a" * 3000 if text else [0] * 4999 + [1] if leaf["op"] == "is" else [[0] * 4999 + [1]] * 50})
+    test = as_test(read_condition({"on": "body", "name": "a", **leaf}, "when"))
+    with pytest.raises(Exhausted):
+        deque(map(test, [facts] * 200), maxlen=0)
+
+
+def test_a_glob_is_met_by_long_texts_too():
+    facts = make_facts({"a": "x" * 5000 + "secret" + "x" * 5000}, model="gpt-" + "x" * 600)
+    assert met({"on": "body", "name": "a", "op": "like", "value": "*secret*"}, facts) and met({"on": "model", "value": "gpt-*"}, facts)
+
+
+def test_a_pattern_costs_something_even_where_there_is_next_to_no_text():
+    facts = make_facts({"a": "a"})
+    test = as_test(read_condition({"on": "body", "name": "a", "op": "matches", "value": "b"}, "when"))
+    with pytest.raises(Exhausted):
+        deque(map(test, [facts] * 10_000), maxlen=0)

@@ -124,3 +124,30 @@ def test_a_compiled_rule_knows_its_terms():
     (rule,) = make_rules(make_terms(when={"all": [NEVER]}, priority=3, scope="all", stop=True)).rules
     assert (rule.place, rule.scope, rule.stop, rule.shadow, rule.late) == ((3, "rul_0"), "all", True, False, False)
     assert isinstance(rule.terms.when, Group)
+
+
+SEARCHED = {"on": "body", "name": "a", "op": "matches", "value": "(ab|cd|ef){150}$"}
+REFUSE = {"do": "refuse", "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("terms", "status"),
+    [
+        (make_terms([REFUSE], SEARCHED, scope="all"), 413),
+        (make_terms([REFUSE], SEARCHED), 413),
+        (make_terms([SET_A], SEARCHED, scope="all"), 413),
+        (make_terms([SET_A], SEARCHED), None),
+        (make_terms([REFUSE], SEARCHED, scope="all", shadow=True), None),
+        (make_terms([{"do": "append_system", "text": "Be short."}] * 50, scope="all"), 413),
+    ],
+)
+def test_nobody_gets_around_a_rule_by_sending_too_much(terms, status):
+    body = {"a": "a" * 2_000_000, "messages": [{"role": "system", "content": "a" * 1_000_000}]}
+    verdict = make_rules(terms, make_terms([{"do": "record", "value": True}])).apply(make_facts(body))
+    assert (verdict.refusal.status if verdict.refusal else None) == status
+    assert ("rul_0", TOO_MUCH) in verdict.skipped
+
+
+def test_very_many_actions_that_cannot_be_done_are_counted_one_by_one():
+    ruleset = make_rules(*[make_terms([{"do": "set", "path": "a.b", "value": 1}] * 50) for _ in range(20)])
+    assert len(ruleset.apply(make_facts({"a": "text"})).skipped) == 1000

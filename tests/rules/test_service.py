@@ -12,7 +12,7 @@ from penstock.accounts.trail import Trail
 from penstock.infra.database import DatabaseAway
 from penstock.kit.errors import PenstockError
 from penstock.kit.pages import Place, decode
-from penstock.rules.service import FIELDS, Rules, Wanted, check_name, free_name, whole_of
+from penstock.rules.service import FIELDS, Limits, Rules, Wanted, check_name, free_name, whole_of
 
 
 async def refusal(awaitable) -> tuple[str, str | None]:
@@ -189,3 +189,16 @@ async def test_a_database_that_is_away(rules: Rules, member, given, outage, else
     async with outage():
         with pytest.raises(DatabaseAway):
             await rules.create(member, given(), member.account_id)
+
+
+async def test_all_rules_of_an_account_are_no_larger_than_what_every_process_can_keep(elsewhere, clock, operator, member, given):
+    rules = Rules(elsewhere, Limits(own_bytes=2048), clock)
+    large = [{"do": "set", "path": "a", "value": "x" * 1500}]
+    row = await rules.create(member, given("one", then=large), member.account_id)
+    assert await refusal(rules.create(member, given("two", then=large), member.account_id)) == ("conflict", None)
+    assert await refusal(rules.copy(member, row.id, account_id=member.account_id)) == ("conflict", None)
+    small = await rules.create(member, given("two"), member.account_id)
+    assert await refusal(rules.change(member, small.id, {"then": large}, member.account_id)) == ("conflict", None)
+    assert len(await rules.all(Wanted(member.account_id))) == 2
+    for name in ("one", "two"):
+        await rules.create(operator, given(name, then=large, scope="all"))

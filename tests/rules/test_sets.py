@@ -121,3 +121,11 @@ def test_whatever_is_sent_is_read_or_refused(text):
     for kind in ("auto", "penstock", "rewrites", "new-api"):
         with contextlib.suppress(PenstockError):
             read_set(text.encode(errors="surrogatepass"), kind)
+
+
+def test_very_many_long_names_that_begin_alike_are_told_apart_at_once():
+    rewrites = ",".join(f"{'a' * 100}{number}=>b" for number in range(5000))
+    names = [str(entry.given["name"]) for entry in read_set(rewrites.encode())]
+    assert len(set(names)) == 5000 and max(map(len, names)) <= 100
+    with pytest.raises(PenstockError):
+        read_set(f"{rewrites},c=>d".encode())

@@ -282,6 +282,13 @@ def test_an_estimate_is_of_what_the_rules_make_of_it_and_counts_as_no_hit(member
     assert member.used(rule_id).hits == 0
 
 
+def test_an_estimate_counts_what_rules_for_a_channel_add(member, vendor):
+    member.rule({"do": "set", "path": "max_tokens", "value": 7000}, when={"on": "channel", "value": "east"})
+    lines = {"authorization": f"Bearer {member.token}"}
+    body = {"model": "east-small", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+    assert httpx.post(f"{member.gateway.url}/v1/estimate", json=body, headers=lines).json()["output_cap"] == 7000
+
+
 def test_hits_are_counted(member, vendor):
     rule_id = member.rule({"do": "set", "path": "messages.99.content", "value": 1})
     shadow = member.rule({"do": "refuse", "message": "No."}, shadow=True)

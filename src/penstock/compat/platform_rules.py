@@ -238,7 +238,8 @@ async def import_(request: Request, desk: On) -> Response:
     elif sent is None:
         raise refusal("rules is missing.", "rules")
     else:
-        entries = await asyncio.to_thread(read_set, (sent if isinstance(sent, str) else json.dumps(sent)).encode(errors="surrogatepass"))
+        raw = (sent if isinstance(sent, str) else json.dumps(sent)).encode(errors="surrogatepass")
+        entries = await asyncio.to_thread(read_set, raw)
     dry_run = _switch(given, "dryRun") or False
     report: Report = await _told(bring_in(desk.rules, desk.who, desk.who.account_id, entries, dry_run=dry_run))
     told = {"dryRun": dry_run, "created": report.created, "updated": report.changed, "unchanged": report.unchanged}

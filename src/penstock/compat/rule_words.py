@@ -87,7 +87,7 @@ def shown_action(action: Mapping[str, Any]) -> dict[str, Any]:
         case "refuse":
             return {"type": do, "field": "", "value": rest}
     field = rest.get("path", rest.get("name", ""))
-    value = rest.get("value", rest.get("text", rest.get("tags")))
+    value = rest.get("value", rest.get("text", rest.get("tags", rest.get("models"))))
     return {"type": do, "field": field, "value": value}
 
 
@@ -114,6 +114,8 @@ def read_action(given: Any, place: str) -> dict[str, Any]:
             return {"do": kind, "text": value}
         case "route":
             return {"do": kind, "tags": value}
+        case "fallback":
+            return {"do": kind, "models": value}
         case "record":
             return {"do": kind, "value": value}
         case "clamp" | "refuse":

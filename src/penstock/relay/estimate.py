@@ -54,8 +54,8 @@ async def answer_estimate(exchange: Exchange, plane: Plane) -> None:
         ask = under_rules(rules, caller, ask, exchange, plane, counts=False)  # 400 403
         found["model"] = ask.model
         route = choose(caller, ask, exchange, plane)  # 402 403 404 503
-        found |= _cost(route, caller, ask, plane)
-        await _cover(route, caller, ask, plane)  # 402 429 503
+        found |= _cost(route, caller, ask, exchange, plane)
+        await _cover(route, caller, ask, exchange, plane)  # 402 429 503
     except PenstockError as refused:
         if refused.code == "address_not_allowed":
             raise  # who may not call from there is not told about the account either
@@ -75,11 +75,12 @@ _COST = (
 )  # fmt: skip
 
 
-def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any]:
+def _cost(route: Route, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> dict[str, Any]:
     """The channel that would be asked first, and what the hold would be, line by line."""
     lane = route.lanes[0]
     price = price_of(lane, caller, plane)
-    nano, tokens = estimate(price, ask, route, caller, plane)
+    nano, tokens = estimate(price, ask, route, caller, exchange, plane)
+    ask = ask if exchange.ruling is None else exchange.ruling.expected(lane.channel, exchange, plane)
     cap = ask.output_cap if ask.output_cap is not None else plane.catalog.output_cap(lane.channel.provider.price_name, lane.served or "")
     usage = Usage(input_tokens=tokens - cap, output_tokens=cap, calls=0)
     return {
@@ -95,10 +96,10 @@ def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any
     }
 
 
-async def _cover(route: Route, caller: Caller, ask: Ask, plane: Plane) -> None:
+async def _cover(route: Route, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> None:
     """Raise what the walk would raise for want of funds. What this takes on lease for that is not held, and goes back when idle."""
     funds = funds_of(caller, plane)
-    nano, tokens = estimate(price_of(route.lanes[0], caller, plane), ask, route, caller, plane)
+    nano, tokens = estimate(price_of(route.lanes[0], caller, plane), ask, route, caller, exchange, plane)
     if funds.counted and not funds.covers(nano, tokens, perf_counter_ns()):
         await plane.treasury.reserve(funds, nano, tokens)
 

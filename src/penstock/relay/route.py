@@ -59,9 +59,8 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
     """The route. Raises PenstockError: 403 for a model or a path the key may not use, 402 for a model without a price, 404 when no
     channel serves it, 503 when all that do are left alone for a while, or while books are shut.
     """
-    model, wire = ask.model, exchange.wire.name
-    if model is None and wire == "images":
-        model = plane.settings.default_image_model or None
+    wire = exchange.wire.name
+    model = _model_of(ask, exchange, plane)
     if model is not None and not caller.allows(model):
         raise PenstockError("model_not_allowed", f"This key may not use the model {model!r}.", param="model")
     if not plane.books.available:
@@ -90,6 +89,13 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
     if ask.respelled:
         route = Route([_respelling(lane, wire) for lane in route.lanes], route.model)
     return _payable(route, caller, plane) if pays else route
+
+
+def _model_of(ask: Ask, exchange: Exchange, plane: Plane) -> str | None:
+    """The model that is meant where none is named: images have one by a setting."""
+    if ask.model is None and exchange.wire.name == "images":
+        return plane.settings.default_image_model or None
+    return ask.model
 
 
 def _learn(wire: str, model: str, tags: tuple[str, ...], exchange: Exchange, plane: Plane) -> Known:
@@ -151,15 +157,16 @@ def _forbidden(model: str, caller: Caller, ask: Ask, exchange: Exchange, plane: 
     """Whether the operator's rules refuse another model for this request: nobody gets around them by falling back to it."""
     if plane.rules.operators.is_empty:
         return False
-    verdict = plane.rules.operators.apply_early(facts_of(msgspec.structs.replace(ask, model=model), caller, exchange, exchange.body))
+    verdict = plane.rules.operators.apply_early(facts_of(msgspec.structs.replace(ask, model=model), caller, exchange, exchange.body, plane))
     return verdict is not None and verdict.refusal is not None
 
 
-def facts_of(ask: Ask, caller: Caller, exchange: Exchange, body: bytes | None) -> Facts:
+def facts_of(ask: Ask, caller: Caller, exchange: Exchange, body: bytes | None, plane: Plane) -> Facts:
     """What rules can know of a request; `body` is JSON, or None for a form or an upload."""
+    model = _model_of(ask, exchange, plane)
     return Facts(
-        exchange.wire.name, ask.model, caller.key_id, caller.name, exchange.sifted.forward, body, ask.input_size // BYTES_PER_TOKEN,
-        ask.stream, time.time_ns() // 1_000_000,
+        exchange.wire.name, model, caller.key_id, caller.name, exchange.sifted.forward, body, ask.input_size // BYTES_PER_TOKEN, ask.stream,
+        time.time_ns() // 1_000_000,
     )  # fmt: skip
 
 
@@ -245,15 +252,17 @@ def _without_model(wire: str, exchange: Exchange, plane: Plane) -> Lane:
     return Lane(max(channels, key=lambda channel: (speech in channel.wires, channel.terms.priority)), None, None)
 
 
-def estimate(price: Price | None, ask: Ask, route: Route, caller: Caller, plane: Plane) -> tuple[int, int]:
+def estimate(price: Price | None, ask: Ask, route: Route, caller: Caller, exchange: Exchange, plane: Plane) -> tuple[int, int]:
     """What the request may cost on the dearest of its lanes, in nano-dollars, and its tokens: its bytes as input, its cap as output.
 
-    `price` is that of the first lane. What the answer cannot change (images asked for, characters to speak) comes on top.
+    `price` is that of the first lane. What the answer cannot change (images asked for, characters to speak) comes on top, and so does
+    what rules add that depend on the channel. Raises PenstockError 400 or 413 where they make a request of it that cannot be.
     """
-    lanes = route.lanes
-    nano, tokens = _on_lane(price, ask, lanes[0], plane)
+    lanes, ruling = route.lanes, exchange.ruling
+    nano, tokens = _on_lane(price, ask if ruling is None else ruling.expected(lanes[0].channel, exchange, plane), lanes[0], plane)
     for lane in lanes[1:]:
-        other_nano, other_tokens = _on_lane(price_of(lane, caller, plane), ask, lane, plane)
+        there = ask if ruling is None else ruling.expected(lane.channel, exchange, plane)
+        other_nano, other_tokens = _on_lane(price_of(lane, caller, plane), there, lane, plane)
         nano, tokens = max(nano, other_nano), max(tokens, other_tokens)
     return nano, tokens
 

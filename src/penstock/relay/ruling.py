@@ -6,7 +6,7 @@ An account without rules, under an operator without any, costs one look into a d
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -15,7 +15,7 @@ from penstock.kit.errors import PenstockError
 from penstock.relay.bodies import peek, renamed_form
 from penstock.relay.forms import is_multipart, is_urlencoded
 from penstock.relay.route import facts_of
-from penstock.rules.door import NO_RULES, CompiledRule, Facts, RuleSet, Verdict, apply_late, two_stages
+from penstock.rules.door import NO_RULES, CompiledRule, Facts, Refusal, RuleSet, Verdict, apply_late, two_stages
 from penstock.upstream.wires.jsonwire import MODEL
 
 if TYPE_CHECKING:
@@ -27,14 +27,19 @@ if TYPE_CHECKING:
     from penstock.upstream.wires.wire import Ask
 
 _MODEL_PARAMETER = b"model="
+NAMED = 50
+"""Rules that a client is told of: many clients take no more than 8 KB of headers."""
 
 
 class Ruling:
     """What rules have done to one request. `came` is the body as the client sent it, `asked` the model that it named."""
 
-    __slots__ = ("_body", "_facts", "_fired", "_late", "_shadowed", "_sifted", "asked", "came", "fallbacks", "fired", "shadowed", "tags")
+    __slots__ = (
+        "_ask", "_body", "_facts", "_fired", "_first", "_late", "_shadowed", "_sifted", "_tries", "asked", "came", "fallbacks", "fired",
+        "shadowed", "tags",
+    )  # fmt: skip
 
-    def __init__(self, came: bytes, asked: str | None, verdict: Verdict, facts: Facts, exchange: Exchange) -> None:
+    def __init__(self, came: bytes, asked: str | None, verdict: Verdict, ask: Ask, facts: Facts, exchange: Exchange) -> None:
         self.came = came
         self.asked = asked
         self.fired = self._fired = verdict.fired
@@ -43,27 +48,58 @@ class Ruling:
         self.fallbacks = verdict.fallbacks
         self._late: tuple[CompiledRule, ...] = verdict.late
         self._facts = facts
+        self._ask, self._first = ask, msgspec.structs.replace(ask)
+        self._tries: dict[str, _Try] = {}
+        """By the names of channels."""
         self._body: bytes | None = exchange.body
         self._sifted: Sifted = exchange.sifted
 
+    def expected(self, channel: Channel, exchange: Exchange, plane: Plane) -> Ask:
+        """What would be asked for on a channel, so that money is held for what the rules for it add. Raises PenstockError as `on` does."""
+        return self._on(channel, exchange, plane).ask if self._late else self._first
+
     def on(self, channel: Channel, exchange: Exchange, plane: Plane) -> None:
-        """Apply the rules that depend on the channel, anew for each attempt: what they did for another channel is undone."""
+        """Apply the rules that depend on the channel, anew for each attempt: what they did for another channel is undone.
+
+        The ask of this exchange becomes that of the attempt: by it the answer is metered. Raises PenstockError as `under_rules` does.
+        """
         if not self._late:
             return
+        verdict, ask = self._on(channel, exchange, plane)
+        for name in ask.__struct_fields__:
+            setattr(self._ask, name, getattr(ask, name))
         exchange.sifted = self._sifted
         if self._body is not None:  # else it is an upload, which rules do not change, and which may have come whole since
             exchange.body = self._body
         self.fired, self.shadowed = self._fired, self._shadowed
-        verdict = apply_late(self._late, self._facts, channel.name, frozenset(channel.terms.tags))
         if verdict is None:
             return
         plane.rules.count(verdict, time.time_ns() // 1_000_000)
         self.fired += verdict.fired
         self.shadowed += verdict.shadowed
+        if verdict.refusal is not None:
+            raise _refused(verdict.refusal)
         if verdict.headers:
             exchange.sifted = _forwarding(self._facts.after(verdict), exchange.sifted)
         if verdict.body is not None:
-            exchange.body = _bounded(verdict, plane)
+            exchange.body = verdict.body
+
+    def _on(self, channel: Channel, exchange: Exchange, plane: Plane) -> _Try:
+        found = self._tries.get(channel.name)
+        if found is None:
+            verdict = apply_late(self._late, self._facts, channel.name, frozenset(channel.terms.tags))
+            ask = self._first
+            if verdict is not None and verdict.body is not None:
+                ask = _read(verdict, exchange, _bounded(verdict, plane))
+            found = self._tries[channel.name] = _Try(verdict, ask)
+        return found
+
+
+class _Try(NamedTuple):
+    """What the rules that depend on the channel make of an attempt, and what is asked for then."""
+
+    verdict: Verdict | None
+    ask: Ask
 
 
 def known_rules(caller: Caller, plane: Plane) -> RuleSet | None:
@@ -79,14 +115,14 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
     """
     kind, body, asked = exchange.sifted.content_type, exchange.body, ask.model
     is_form = exchange.upload is not None or (exchange.wire.accepts_forms and (is_multipart(kind) or is_urlencoded(kind)))
-    facts = facts_of(ask, caller, exchange, None if is_form else body)
+    facts = facts_of(ask, caller, exchange, None if is_form else body, plane)
     verdict = two_stages(own, plane.rules.operators, facts)
     if verdict is None:
         return ask
     if counts:
         plane.rules.count(verdict, facts.now_ms)
     if verdict.refusal is not None:
-        raise PenstockError("refused_by_rule", verdict.refusal.message, status=verdict.refusal.status)
+        raise _refused(verdict.refusal)
     if verdict.record is not None:
         exchange.for_owner = verdict.record
     if verdict.headers:
@@ -95,25 +131,35 @@ def under_rules(own: RuleSet, caller: Caller, ask: Ask, exchange: Exchange, plan
         exchange.body = _bounded(verdict, plane)
     if verdict.model is not None or verdict.body is not None:
         ask = _reread(verdict, ask, is_form, exchange)
-    facts = facts_of(ask, caller, exchange, None if is_form else exchange.body)
-    exchange.ruling = Ruling(body or b"", asked, verdict, facts, exchange)
+    facts = facts_of(ask, caller, exchange, None if is_form else exchange.body, plane)
+    exchange.ruling = Ruling(body or b"", asked, verdict, ask, facts, exchange)
     if verdict.fired:
-        exchange.notes += b"x-penstock-rules: %b\r\n" % ",".join(verdict.fired).encode()
+        more = ",..." if len(verdict.fired) > NAMED else ""
+        exchange.notes += b"x-penstock-rules: %b%b\r\n" % (",".join(verdict.fired[:NAMED]).encode(), more.encode())
     return ask
 
 
 def _reread(verdict: Verdict, ask: Ask, is_form: bool, exchange: Exchange) -> Ask:
     """What the changed request asks for. Raises PenstockError 400 for what cannot be read any more."""
     model = verdict.model
+    if is_form:
+        return ask if model is None or ask.model is None else renamed_form(exchange, ask, model)
+    if model is not None and model != ask.model:
+        _rename(model, exchange)
+    return _read(verdict, exchange, exchange.body or b"")
+
+
+def _read(verdict: Verdict, exchange: Exchange, body: bytes) -> Ask:
+    """What a body asks for that rules have made. Raises PenstockError 400, which names the rules."""
     try:
-        if is_form:
-            return ask if model is None else renamed_form(exchange, ask, model)
-        if model is not None and model != ask.model:
-            _rename(model, exchange)
-        return peek(exchange, exchange.body or b"")
+        return peek(exchange, body)
     except PenstockError as error:
         message = f"{error.message} Rules have changed this request: {', '.join(verdict.fired)}."
         raise PenstockError(error.code, message, param=error.param) from None
+
+
+def _refused(refusal: Refusal) -> PenstockError:
+    return PenstockError("refused_by_rule", refusal.message, status=refusal.status)
 
 
 def _rename(model: str, exchange: Exchange) -> None:

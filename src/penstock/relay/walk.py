@@ -63,7 +63,7 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     answer = Answer(route.lanes[0])
     price = price_of(answer.lane, caller, plane)
     funds = funds_of(caller, plane)
-    nano, tokens = estimate(price, ask, route, caller, plane)
+    nano, tokens = estimate(price, ask, route, caller, exchange, plane)  # 400 413
     if funds.counted and not funds.covers(nano, tokens, exchange.body_ns):
         await reserve(funds, nano, tokens, exchange, plane)  # 402 429 503
     with holding(plane.holds, funds, nano, tokens) as hold:

@@ -46,7 +46,7 @@ def diff(before: bytes | None, after: bytes | None, *, limit: int = CHANGES_LIMI
         new = [] if after is None else [msgspec.json.decode(after)]
         found = list(islice(_items(old, new, ()), limit + 1))
         changes = [Change(kind, show_path(steps[1:]), _bounded(one), _bounded(other)) for kind, steps, one, other in found]
-    except UNREADABLE:
+    except (*UNREADABLE, RecursionError):
         lines = _items(_lines(before), _lines(after), ())
         changes = [Change(kind, f"line {steps[0] + 1}", one, other) for kind, steps, one, other in islice(_numbered(lines), limit + 1)]
     return changes if len(changes) <= limit else [*changes[:limit], Change(LEFT_OUT, "")]

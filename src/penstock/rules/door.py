@@ -29,8 +29,9 @@ PAUSE_S = 1.0
 """Between attempts to read what has changed while the database is away."""
 STOP_S = 2.0
 KNOWN = 200_000
-"""How much is remembered: an account counts as one, each of its rules as RULE_WEIGHT."""
+"""How much is remembered: an account counts as one, each of its rules as RULE_WEIGHT, and so many bytes of them as one more."""
 RULE_WEIGHT = 10
+BYTES_WEIGHED = 100
 _RETRY_AFTER_S = 2
 _log = logging.getLogger("penstock.rules")
 
@@ -67,7 +68,7 @@ class Shelf:
             self._young, self._old, self._weight = {}, self._young, 0
         self._old.pop(account_id, None)
         self._young[account_id] = rules
-        self._weight += 1 + RULE_WEIGHT * len(rules.rules)
+        self._weight += 1 + RULE_WEIGHT * len(rules.rules) + rules.size // BYTES_WEIGHED
 
 
 class RuleBook:

@@ -7,10 +7,23 @@ from typing import Any
 
 from penstock.rules import actions
 from penstock.rules.actions import Action
-from penstock.rules.given import is_number
 from penstock.rules.paths import read_path
 from penstock.rules.systems import with_system
-from penstock.rules.tree import MISSING, UNREADABLE, Change, Place, Skip, Spend, changed, closed, is_nothing, opened, value_of
+from penstock.rules.tree import (
+    COPIED,
+    MISSING,
+    UNREADABLE,
+    Change,
+    Place,
+    Skip,
+    Spend,
+    changed,
+    closed,
+    is_nothing,
+    is_number,
+    opened,
+    value_of,
+)  # fmt: skip
 from penstock.rules.verdict import Draft
 
 Effect = Callable[[Draft], None]
@@ -75,6 +88,7 @@ def _lengthened(value: Any, *, front: bool) -> Change:
         try:
             inside = opened(place, spend)
             if isinstance(inside, list):
+                spend(COPIED * len(inside))
                 return [node, *inside] if front else [*inside, node]
             text = None if inside is not None else value_of(place, spend)
         except UNREADABLE:
@@ -98,17 +112,13 @@ def _clamp(action: actions.Clamp) -> Effect:
     least, most = action.min, action.max
 
     def change(place: Place, spend: Spend) -> Place:
-        if place is MISSING:
+        if place is MISSING or not is_number(place):
             return place
-        try:
-            number = value_of(place, spend)
-        except UNREADABLE:
-            return place
-        if is_number(number):
-            if least is not None and number < least:
-                return closed(least)
-            if most is not None and number > most:
-                return closed(most)
+        number = value_of(place, spend)
+        if least is not None and number < least:
+            return closed(least)
+        if most is not None and number > most:
+            return closed(most)
         return place
 
     return _at(action.path, change, make=False)

@@ -10,9 +10,10 @@ import msgspec
 
 from penstock.records.redact import without_keys
 from penstock.rules.conditions import Condition, Leaf
-from penstock.rules.facts import Exhausted, Facts
+from penstock.rules.facts import Facts
 from penstock.rules.matching import as_test, looking
 from penstock.rules.ruleset import TOO_MUCH, CompiledRule, RuleSet
+from penstock.rules.tree import Exhausted
 
 SEEN_LIMIT = 200
 """Characters shown of what was seen, as JSON."""

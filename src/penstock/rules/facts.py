@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.rules.headers import edited, read_lines
 from penstock.rules.paths import Path
-from penstock.rules.tree import MISSING, UNREADABLE, Inside, Node, Place, element, opened, read_object, value_of
+from penstock.rules.tree import MISSING, UNREADABLE, Exhausted, Inside, Node, Place, element, opened, read_object, value_of
 
 if TYPE_CHECKING:
     from penstock.rules.verdict import Verdict
 
+_FOLDER = "models/"
+"""Google's names of models may begin with it; on the way there it is put before them or left out."""
 LEAST_EFFORT = 1 << 24
 EFFORT_PER_BYTE = 8
 """Bytes that rules may go through for one request: so many, and so many for each byte of the body."""
-
-
-class Exhausted(Exception):
-    """The rules have gone through more bytes than they may for one request."""
 
 
 class Facts:
@@ -37,7 +35,7 @@ class Facts:
         stream: bool, now_ms: int,
     ) -> None:  # fmt: skip
         self.wire = wire
-        self.model = model
+        self.model = model if model is None or not model.startswith(_FOLDER) else model[len(_FOLDER) :]
         self.key_id = key_id
         self.key_name = key_name
         self.headers = headers
@@ -72,10 +70,10 @@ class Facts:
 
     @property
     def fields(self) -> dict[str, Node] | None:
-        """The fields of the body, closed; None if it is no JSON object."""
+        """The fields of the body, closed; None if it is no JSON object. Raises Exhausted."""
         if not self._read:
-            self._read = True
             self._fields = None if self.body is None else read_object(self.body)
+            self._read = True
             self._values: dict[Path, Any] = {}
             self._inside: dict[Path, Inside | None] = {}
         return self._fields
@@ -113,10 +111,11 @@ class Facts:
         self._spent = 0
 
     def spend(self, effort: int) -> None:
-        """Count bytes that are gone through. Raises Exhausted when they are too many."""
-        self._spent += effort
-        if self._spent > LEAST_EFFORT + EFFORT_PER_BYTE * len(self.body or b""):
+        """Count bytes that are gone through. Raises Exhausted when they are too many: then these are not, and fewer may still be."""
+        spent = self._spent + effort
+        if spent > LEAST_EFFORT + EFFORT_PER_BYTE * len(self.body or b""):
             raise Exhausted
+        self._spent = spent
 
     def _place(self, path: Path) -> Place:
         before = path[:-1]

@@ -13,7 +13,7 @@ from itertools import chain
 
 from penstock.rules.conditions import Condition, Group, Leaf
 from penstock.rules.facts import Facts
-from penstock.rules.matching import is_glob
+from penstock.rules.globs import is_glob
 from penstock.rules.paths import Path, read_path
 
 MODEL, KEY, HEADER, STARTS, BODY, ENDS, WIRE = range(7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -55,6 +56,7 @@ class Loader:
 
     def _made(self, rows: Iterable[Any]) -> dict[str, RuleSet]:
         by_owner: dict[str, list[CompiledRule]] = {}
+        sizes: Counter[str] = Counter()
         kept: dict[str, tuple[Any, CompiledRule]] = {}
         for row in rows:
             owner = EVERYBODY if row.scope == "all" else row.account_id
@@ -62,11 +64,15 @@ class Loader:
             rule = known[1] if known is not None and known[0] == row else _compiled(row)
             if rule is not None:
                 by_owner.setdefault(owner, []).append(rule)
+                sizes[owner] += len(row.terms)
                 if owner == EVERYBODY:
                     kept[row.id] = row, rule
         if kept:
             self._kept = kept
-        return {owner: RuleSet(sorted(theirs, key=lambda rule: rule.place)) for owner, theirs in by_owner.items()}
+        found = {owner: RuleSet(sorted(theirs, key=lambda rule: rule.place)) for owner, theirs in by_owner.items()}
+        for owner, rules in found.items():
+            rules.size = sizes[owner]
+        return found
 
 
 def _compiled(row: Any) -> CompiledRule | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from penstock.kit import globs
 from penstock.rules.conditions import Condition, Leaf
 from penstock.rules.facts import Facts
 from penstock.rules.given import is_number
+from penstock.rules.globs import Glob, is_glob
 from penstock.rules.paths import read_path
 from penstock.rules.patterns import Pattern
 from penstock.rules.spans import read_span
@@ -18,6 +18,8 @@ Test = Callable[[Facts], bool]
 """Whether a request is like that. Raises Exhausted and nothing else."""
 Check = Callable[[Any, Facts], bool]
 """The same of one value that was found."""
+_COMPARED = 100
+"""What a comparison takes, in bytes that could be gone through meanwhile."""
 
 
 def as_test(condition: Condition | None) -> Test:
@@ -128,13 +130,26 @@ def _values(given: Any) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, list) else (given,)
 
 
+def _weight(values: Iterable[Any]) -> int:
+    """What it takes to compare something with each of these, in bytes that could be gone through meanwhile."""
+    weight, waiting = 0, [*values]
+    while waiting:
+        value = waiting.pop()
+        weight += _COMPARED
+        if isinstance(value, list | dict):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return weight
+
+
 def _is(given: Any) -> Check:
     texts = frozenset(value for value in _values(given) if isinstance(value, str))
     others = tuple(value for value in _values(given) if not isinstance(value, str))
+    weight = _weight(others)
 
-    def check(value: Any, _facts: Facts) -> bool:
+    def check(value: Any, facts: Facts) -> bool:
         if isinstance(value, str):
             return value in texts
+        facts.spend(weight)
         return bool(others) and any(same(other, value) for other in others)
 
     return check
@@ -142,10 +157,19 @@ def _is(given: Any) -> Check:
 
 def _like(given: Any) -> Check:
     plain = frozenset(glob for glob in _values(given) if not is_glob(glob))
-    wild = tuple(glob for glob in _values(given) if is_glob(glob))
+    wild = tuple(Glob(glob) for glob in _values(given) if is_glob(glob))
+    least, weight = _COMPARED * len(wild), sum(glob.weight for glob in wild)
 
-    def check(value: Any, _facts: Facts) -> bool:
-        return isinstance(value, str) and (value in plain or (bool(wild) and globs.matches(wild, value)))
+    def check(value: Any, facts: Facts) -> bool:
+        if not isinstance(value, str) or not wild:
+            return isinstance(value, str) and value in plain
+        if value in plain:
+            return True
+        facts.spend(least + weight * len(value))
+        for glob in wild:  # noqa: SIM110  half the time of any()
+            if glob.matches(value):
+                return True
+        return False
 
     return check
 
@@ -156,7 +180,7 @@ def _matches(given: str) -> Check:
     def check(value: Any, facts: Facts) -> bool:
         if not isinstance(value, str):
             return False
-        facts.spend(len(value) * pattern.weight)
+        facts.spend(pattern.least + len(value) * pattern.weight)
         return pattern.within(value)
 
     return check
@@ -165,13 +189,14 @@ def _matches(given: str) -> Check:
 def _contains(given: Any) -> Check:
     wanted = _values(given)
     texts = tuple(value for value in wanted if isinstance(value, str))
+    weight = _weight(wanted)
 
     def check(value: Any, facts: Facts) -> bool:
         if isinstance(value, str):
             facts.spend(len(value) * len(texts))
             return any(text in value for text in texts)
         if isinstance(value, list):
-            facts.spend(len(value) * len(wanted))
+            facts.spend(len(value) * weight)
             return any(same(one, element) for one in wanted for element in value)
         return False
 
@@ -201,8 +226,3 @@ _CHECKS: dict[str, Callable[[Any], Check]] = {
     "below": lambda limit: lambda value, _facts: is_number(value) and value < limit,
     "at_most": lambda limit: lambda value, _facts: is_number(value) and value <= limit,
 }
-
-
-def is_glob(text: str) -> bool:
-    """Whether a glob is more than a plain name."""
-    return "*" in text or "?" in text

@@ -17,6 +17,7 @@ KEPT = 1024
 STEPS_LIMIT = 2000
 """Instructions of a pattern once it is translated: counted repetitions multiply."""
 _STEPS_PER_UNIT = 8
+_MADE_READY, _PER_STEP = 4000, 20
 
 
 def check_pattern(text: str, param: str) -> None:
@@ -35,13 +36,19 @@ def check_pattern(text: str, param: str) -> None:
 
 
 class Pattern:
-    """A pattern that was checked. `weight` is how much a character costs, in units of what a simple pattern takes for one."""
+    """A pattern that was checked.
 
-    __slots__ = ("text", "weight")
+    `weight` is how much a character costs, in units of what a simple pattern takes for one; `least` what comes on top, for the pattern may
+    have to be made ready again.
+    """
+
+    __slots__ = ("least", "text", "weight")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.weight = 1 + _kept(text).programsize // _STEPS_PER_UNIT
+        steps = _kept(text).programsize
+        self.weight = 1 + steps // _STEPS_PER_UNIT
+        self.least = _MADE_READY + _PER_STEP * steps
 
     def within(self, text: str) -> bool:
         """Whether the text has a match in it."""

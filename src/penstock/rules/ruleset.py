@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from penstock.rules.actions import Refuse
 from penstock.rules.effects import Effect
-from penstock.rules.facts import Exhausted, Facts
-from penstock.rules.grammar import RuleTerms
+from penstock.rules.facts import Facts
+from penstock.rules.grammar import ALL, RuleTerms
 from penstock.rules.index import Index
 from penstock.rules.matching import Test
-from penstock.rules.tree import Skip
+from penstock.rules.tree import Exhausted, Skip
 from penstock.rules.verdict import Draft, Refusal, Verdict
 
 TOO_MUCH = "the rules had to go through too much of this request"
+UNTOLD = "Rules have to go through too much of this request to tell whether it is allowed: send a smaller or a simpler one."
+UNTOLD_STATUS = 413
 
 
 class CompiledRule:
     """A rule made ready."""
 
-    __slots__ = ("effects", "id", "late", "place", "scope", "shadow", "stop", "terms", "test")
+    __slots__ = ("effects", "id", "late", "place", "scope", "shadow", "stop", "strict", "terms", "test")
 
     def __init__(self, rule_id: str, terms: RuleTerms, test: Test, effects: tuple[Effect, ...]) -> None:
         self.id = rule_id
@@ -29,6 +32,8 @@ class CompiledRule:
         self.shadow = terms.shadow
         self.stop = terms.stop
         self.late = terms.late
+        self.strict = terms.scope == ALL or any(isinstance(action, Refuse) for action in terms.then)
+        """Nobody gets around it by having rules go through too much: the request is refused then."""
         self.place: tuple[int, str] = (terms.priority, rule_id)
         """Where it stands among the others of its scope."""
 
@@ -43,6 +48,8 @@ class RuleSet:
         self.rules = tuple(rules)
         """In their order."""
         self.is_empty = not self.rules
+        self.size = 0
+        """Bytes of the rules as JSON, where whoever has read them says so."""
         self._early = [rule for rule in rules if not rule.late]
         self._late = [rule for rule in rules if rule.late]
         self.late = bool(self._late)
@@ -88,6 +95,9 @@ def judge(rules: Sequence[CompiledRule], facts: Facts) -> Verdict | None:
     verdict: Verdict | None = None
     draft = Draft(facts)
     stopped: set[str] = set()
+    fired: list[str] = []
+    shadowed: list[str] = []
+    skipped: list[tuple[str, str]] = []
     for rule in rules:
         if stopped and rule.scope in stopped:
             continue
@@ -96,14 +106,17 @@ def judge(rules: Sequence[CompiledRule], facts: Facts) -> Verdict | None:
                 continue
         except Exhausted:
             verdict = verdict or Verdict()
-            verdict.skipped += ((rule.id, TOO_MUCH),)
-            continue
-        verdict = verdict or Verdict()
-        if rule.shadow:
-            verdict.shadowed += (rule.id,)
-            continue
-        verdict.fired += (rule.id,)
-        _carry_out(rule, draft, verdict)
+            skipped.append((rule.id, TOO_MUCH))
+            if not rule.strict or rule.shadow:
+                continue
+            draft.refused = (UNTOLD, UNTOLD_STATUS)
+        else:
+            verdict = verdict or Verdict()
+            if rule.shadow:
+                shadowed.append(rule.id)
+                continue
+            fired.append(rule.id)
+            _carry_out(rule, draft, skipped)
         if draft.refused is not None:
             verdict.refusal = Refusal(rule.id, *draft.refused)
             break
@@ -111,17 +124,20 @@ def judge(rules: Sequence[CompiledRule], facts: Facts) -> Verdict | None:
             verdict.stopped = rule
             stopped.add(rule.scope)
     if verdict is not None:
+        verdict.fired, verdict.shadowed, verdict.skipped = tuple(fired), tuple(shadowed), tuple(skipped)
         draft.settle(verdict)
     return verdict
 
 
-def _carry_out(rule: CompiledRule, draft: Draft, verdict: Verdict) -> None:
+def _carry_out(rule: CompiledRule, draft: Draft, skipped: list[tuple[str, str]]) -> None:
     for effect in rule.effects:
         try:
             effect(draft)
         except Skip as why:
-            verdict.skipped += ((rule.id, str(why)),)
+            skipped.append((rule.id, str(why)))
         except Exhausted:
-            verdict.skipped += ((rule.id, TOO_MUCH),)
+            skipped.append((rule.id, TOO_MUCH))
+            if rule.strict:
+                draft.refused = (UNTOLD, UNTOLD_STATUS)
         if draft.refused is not None:
             return

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, false, func, or_, select
+from sqlalchemy import cast as as_type
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +27,8 @@ from penstock.rules.models import RuleRow
 Scope = Literal["own", "all"]
 ID_PREFIX = "rul_"
 RULES_LIMIT, OPERATOR_RULES_LIMIT = 500, 5000
+OWN_BYTES_LIMIT = 2 * 1024 * 1024
+"""Of all rules of one account together, as JSON: made ready they take up to thirty times as much in every process."""
 BATCH_LIMIT = 500
 """Rules that are switched or deleted at once."""
 FLUSHED = 25
@@ -41,6 +44,7 @@ class Limits:
 
     own: int = RULES_LIMIT
     everybody: int = OPERATOR_RULES_LIMIT
+    own_bytes: int = OWN_BYTES_LIMIT
 
     def of(self, scope: str) -> int:
         """How many of this scope."""
@@ -193,12 +197,24 @@ class Rules:
             async with self.database.session() as session:
                 yield session
                 await session.flush()
-                await changed(session, session.info.pop("owners", set()))
+                owners = session.info.pop("owners", set())
+                await self._check_size(session, session.info.pop("grown", set()))
+                await changed(session, owners)
         except IntegrityError as broken:
             raise PenstockError("conflict", "There is a rule of that name already.", param="name") from broken
 
+    async def _check_size(self, session: AsyncSession, account_ids: Collection[str]) -> None:
+        """See that no account's own rules have become too large together."""
+        limit, length = self.limits.own_bytes, func.sum(func.length(as_type(RuleRow.terms, Text)))
+        for account_id in account_ids:
+            size = await session.scalar(select(length).where(RuleRow.account_id == account_id, RuleRow.scope == "own"))
+            if (size or 0) > limit:
+                raise PenstockError("conflict", f"All rules of an account have at most {limit // 1024} KiB together, without their names.")
+
     async def _done(self, session: AsyncSession, who: Identity, action: str, row: RuleRow, detail: Mapping[str, Any] | None = None) -> None:
         session.info.setdefault("owners", set()).add(owner_of(row))
+        if action in {"create", "change"} and row.scope == "own":
+            session.info.setdefault("grown", set()).add(row.account_id)
         detail = {"scope": row.scope, **(detail or {})}  # not its name or its texts, which may be a person's
         await self._trail.note(session, who, f"rule.{action}", row.id, account_id=row.account_id, detail=detail)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from penstock.kit.errors import PenstockError
-from penstock.rules.grammar import ALL, FIELDS, OWN, PRIORITY_LIMIT
+from penstock.rules.grammar import ALL, FIELDS, NAME_LIMIT, OWN, PRIORITY_LIMIT
 from penstock.rules.models import RuleRow
 from penstock.rules.operations import from_fields, from_operations
 from penstock.rules.service import OPERATOR_RULES_LIMIT, free_name, refusal, whole_of
@@ -107,7 +107,7 @@ def _fields(rule: Any, place: str) -> Mapping[str, Any]:
 def _rewrites(text: str, reading: Reading) -> list[Entry]:
     """`a=>b,c=>d`, as the reverse proxy for Cloudflare Workers has it: a rule for each pair, for exactly this model."""
     entries: list[Entry] = []
-    names: set[str] = set()
+    names = _Names()
     sources: set[str] = set()
     for number, item in enumerate(text.split(",")):
         place = f"rewrites.{number}"
@@ -118,13 +118,32 @@ def _rewrites(text: str, reading: Reading) -> list[Entry]:
             raise refusal("Write model1=>model2,model3=>model4.", place)
         if source in sources:
             raise refusal(f"The model '{source[:100]}' is rewritten twice.", place)
-        name = free_name(f"{source} => {target}", names)
+        if len(entries) == OPERATOR_RULES_LIMIT:
+            raise refusal(f"A set has 1 to {OPERATOR_RULES_LIMIT} rules.", "rules")
+        name = names.take(f"{source} => {target}")
         sources.add(source)
-        names.add(name)
         when = {"on": "model", "op": "is", "value": source}
         given = {"name": name, "priority": reading.priority, "scope": reading.scope, "when": when}
         entries.append(Entry(place, {**given, "then": [{"do": "rewrite_model", "model": target}]}))
     return entries
+
+
+class _Names:
+    """Names that are given once each: those that are too long may begin alike."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._numbers: dict[str, int] = {}
+
+    def take(self, wanted: str) -> str:
+        """This name or, if it is taken, with a number behind it."""
+        name = wanted[:NAME_LIMIT].rstrip()
+        while name in self._taken:  # seldom twice: the number goes on where it was
+            begin = wanted[: NAME_LIMIT - len(" 5000")].rstrip()
+            self._numbers[begin] = number = self._numbers.get(begin, 1) + 1
+            name = f"{begin} {number}"
+        self._taken.add(name)
+        return name
 
 
 def _overrides(found: Any, reading: Reading) -> list[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.rules.tree import MISSING, UNREADABLE, Inside, Node, Place, Skip, Spend, changed, closed, is_nothing, opened, value_of
+from penstock.rules.tree import COPIED, MISSING, UNREADABLE, Inside, Node, Place, Skip, Spend, changed, closed, is_nothing, opened, value_of
 
 BETWEEN = "\n\n"
 """What stands between two texts."""
@@ -30,6 +30,7 @@ def _to_chat(fields: dict[str, Node], text: str, front: bool, spend: Spend) -> d
     if not isinstance(messages, list):
         raise Skip("the body has no array of messages")
     leading = _leading(messages, spend)
+    spend(COPIED * (len(messages) + len(fields)))
     if not leading:
         return fields | {"messages": [closed({"role": "system", "content": text}), *messages]}
     number = 0 if front else leading - 1
@@ -70,6 +71,7 @@ def _to_gemini(fields: dict[str, Node], text: str, front: bool, spend: Spend) ->
         parts = opened(place, spend)
         if not isinstance(parts, list):
             raise Skip("the parts of the instructions are no array")
+        spend(COPIED * len(parts))
         return [part, *parts] if front else [*parts, part]
 
     return _checked(changed(fields, (name, "parts"), add, spend, make=True))
@@ -81,6 +83,7 @@ def _joined(place: Place, text: str, front: bool, spend: Spend, block: Node | No
         return closed(text)
     inside = opened(place, spend)
     if isinstance(inside, list) and block is not None:
+        spend(COPIED * len(inside))
         return [block, *inside] if front else [*inside, block]
     found = None if inside is not None else value_of(place, spend)
     if not isinstance(found, str):

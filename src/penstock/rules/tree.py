@@ -28,12 +28,16 @@ Spend = Callable[[int], None]
 Change = Callable[[Place, Spend], Place]
 """Gets what is somewhere or MISSING, and gives what shall be there, or MISSING to take it out. May raise Skip."""
 
-UNREADABLE = (ValueError, RecursionError)
-"""What the decoder raises for what is no JSON, holds no UTF-8, or is nested too deeply."""
+UNREADABLE = (ValueError,)
+"""What the decoder raises for what is no JSON or holds no UTF-8."""
 
 
 class Skip(Exception):
     """An action cannot be applied to this request; the reason is in words."""
+
+
+class Exhausted(Exception):
+    """The rules would have to go through more bytes than they may for one request, or deeper than they can."""
 
 
 _object = cast("Callable[[Any], dict[str, Node]]", msgspec.json.Decoder(dict[str, msgspec.Raw]).decode)
@@ -42,41 +46,72 @@ _any: Callable[[Any], Any] = msgspec.json.Decoder().decode
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _NULL = b"null"
 _DIGITS = b"-0123456789"
-_COPIED = 16
+_OPENING = b"{["
+_BRACE = ord("{")
+COPIED = 16
 """Bytes to copy for each element of what is changed."""
+_MADE, _CONTAINER = 20, 200
+"""What an element and an object or an array take to be made, in bytes that could be gone through meanwhile."""
 
 
 def read_object(body: bytes) -> dict[str, Node] | None:
-    """The fields of a JSON object, closed; None if the text is none. Of several fields of one name the last one counts."""
+    """The fields of a JSON object, closed; None if the text is none. Of several fields of one name the last one counts.
+
+    Raises Exhausted for what is nested too deeply to be read here, although it could be read elsewhere.
+    """
     try:
         return _object(body)
+    except RecursionError:
+        raise Exhausted from None
     except UNREADABLE:
         return None
 
 
 def opened(node: Node, spend: Spend) -> Inside | None:
-    """The inside of an object or an array; None if it is neither. Raises one of UNREADABLE, and what `spend` raises."""
+    """The inside of an object or an array; None if it is neither. Raises one of UNREADABLE, Exhausted, and what `spend` raises."""
     if not isinstance(node, msgspec.Raw):
         return node
-    text = memoryview(node)
-    if text[0] != 0x7B and text[0] != 0x5B:
+    view = memoryview(node)
+    if view[0] not in _OPENING:
         return None
-    spend(text.nbytes)
-    return _object(node) if text[0] == 0x7B else _array(node)
+    spend(view.nbytes)  # before anything is done that takes as long
+    spend(_MADE * bytes(node).count(b","))
+    try:
+        return _object(node) if view[0] == _BRACE else _array(node)
+    except RecursionError:
+        raise Exhausted from None
 
 
 def value_of(node: Node, spend: Spend) -> Any:
-    """The value as Python has it; a number beyond every float is infinite. Raises one of UNREADABLE, and what `spend` raises."""
+    """The value as Python has it; a number beyond every float is infinite.
+
+    Raises one of UNREADABLE, Exhausted, and what `spend` raises.
+    """
     if not isinstance(node, msgspec.Raw):
         node = msgspec.Raw(encode(node))
-    spend(memoryview(node).nbytes)
+    view = memoryview(node)
+    spend(view.nbytes)  # before anything is done that takes as long
+    if view[0] in _OPENING:
+        spend(_effort_within(bytes(node)))
     try:
         return _any(node)
+    except RecursionError:
+        raise Exhausted from None
     except msgspec.ValidationError:
         text = bytes(node)
         if text[0] in _DIGITS:
             return float(text)
         raise
+
+
+def _effort_within(text: bytes) -> int:
+    """What it takes to make all that is within an object or an array."""
+    return _MADE * text.count(b",") + _CONTAINER * (text.count(b"[") + text.count(b"{"))
+
+
+def is_number(place: Place) -> bool:
+    """Whether what is there is a number."""
+    return isinstance(place, msgspec.Raw) and memoryview(place)[0] in _DIGITS
 
 
 def closed(value: Any) -> msgspec.Raw:
@@ -86,7 +121,7 @@ def closed(value: Any) -> msgspec.Raw:
 
 def is_nothing(place: Place) -> bool:
     """Whether nothing is there, or null."""
-    return place is MISSING or (isinstance(place, msgspec.Raw) and bytes(place) == _NULL)
+    return place is MISSING or (isinstance(place, msgspec.Raw) and memoryview(place).nbytes == len(_NULL) and bytes(place) == _NULL)
 
 
 def element(inside: Inside | None, step: Step) -> Place:
@@ -129,7 +164,7 @@ def changed(node: Place, path: Path, change: Change, spend: Spend, *, make: bool
     new = changed(old, path, change, spend, make=make, done=done + 1)
     if new is old:
         return node
-    spend(_COPIED * len(inside))
+    spend(COPIED * len(inside))
     return _with(inside, step, new)
 
 
