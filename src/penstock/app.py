@@ -208,7 +208,7 @@ class Parts:
         metrics.gauge("charges_queued", lambda: plane.books.depth)
         metrics.gauge("records_queued", lambda: self.recorder.depth)
         metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
-        metrics.gauge("records_stopped", lambda: not self.recorder.state().running)
+        metrics.gauge("records_stopped", lambda: int(not self.recorder.state().running))
         metrics.gauge("open_holds", lambda: plane.holds.open)
         metrics.gauge("leased_nano", plane.treasury.leased)
         metrics.gauge("charges_journalled", lambda: plane.books.journalled)

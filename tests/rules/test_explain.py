@@ -27,6 +27,9 @@ def test_it_says_what_the_rules_do(terms, facts):
 def test_for_what_has_not_matched_something_is_blamed_and_else_nothing(when, facts):
     then = [{"do": "set", "path": "a", "value": 1}]
     (explained,) = explain(make_rules(make_terms(then, when)), facts)
+    if explained.reason == TOO_MUCH:  # a body that is nested too deep is given up
+        assert not explained.matched
+        return
     assert bool(explained.blamed) is not explained.matched and explained.reason is None
     for blamed in explained.blamed:
         place = {"when": when}
