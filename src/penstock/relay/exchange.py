@@ -75,8 +75,8 @@ class Exchange:
 
     __slots__ = (
         "arrived_ns", "began_ns", "body", "body_ns", "close", "edge", "finished", "for_operator", "for_owner", "gone", "headers", "http10",
-        "id", "limits", "marks", "naming", "notes", "receiver", "ruling", "running", "sifted", "started", "status", "target", "told", "trace",
-        "turn_ns", "upgrade", "upload", "walker", "wire",
+        "id", "limits", "marks", "naming", "notes", "receiver", "ruling", "running", "sifted", "started", "status", "target", "told",
+        "trace", "turn_ns", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
