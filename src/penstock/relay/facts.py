@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from penstock.billing.door import Charge, Draws
 from penstock.records.door import Record
+from penstock.relay.headers import NAMING
 from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT
 from penstock.relay.phases import phases_us
 from penstock.relay.tape import Tape
+from penstock.upstream.channel import HIDDEN
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         exchange.headers,
         b"".join(taped.pieces) if taped is not None else body[:limit],
         exchange.status or (head.status if head is not None else None),
-        head.headers if head is not None else [],
+        _headers(head.headers, exchange, answer) if head is not None else [],
         [told] if told else shown.pieces if shown is not None else [],
         (perf_counter_ns() - exchange.began_ns) // 1_000_000,
         streams,
@@ -160,6 +162,13 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         came is not None and came.cut,
         phases_us(exchange.marks),
     )
+
+
+def _headers(headers: list[tuple[bytes, bytes]], exchange: Exchange, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer; who the operator is to the provider, no account is told, as the client is not."""
+    if not exchange.for_owner or answer.channel.transparent:
+        return headers
+    return [(name, HIDDEN if name in NAMING else value) for name, value in headers]
 
 
 def failed_record(exchange: Exchange, running: Running, limit: int) -> Record:
