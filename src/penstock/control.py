@@ -39,19 +39,20 @@ from penstock.infra.mail import open_mail
 from penstock.infra.revisions import Feed
 from penstock.jobs import Job
 from penstock.keys import api as keys
-from penstock.keys.leaving import export_keys, forget_keys
+from penstock.keys.leaving import export_keys
 from penstock.keys.managing import ManagementKeys
 from penstock.keys.names import names_of
 from penstock.keys.service import Keys
 from penstock.kit import clock
+from penstock.leaving import ENDINGS
 from penstock.records import sharing
 from penstock.records.api import reading, replaying
 from penstock.records.api import sharing as shares
-from penstock.records.leaving import export_policy, forget_records
+from penstock.records.leaving import export_policy
 from penstock.rules import api as rules
 from penstock.rules.counts import forget_days
 from penstock.rules.door import NO_RULES, RuleSet
-from penstock.rules.leaving import export_rules, forget_rules
+from penstock.rules.leaving import export_rules
 from penstock.rules.service import Limits, Rules
 from penstock.rules.statistics import Uses
 from penstock.rules.trial import Trials as RuleTrials
@@ -83,7 +84,7 @@ class Control:
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
         exporters = (export_keys, export_rules, export_money, export_policy, sharing.export_shares)
-        others = Others(exporters=exporters, endings=(forget_keys, forget_rules, sharing.forget_shares, forget_records))
+        others = Others(exporters=exporters, endings=ENDINGS)
         self.accounts = AccountParts(database, mail, settings, others)
         trail = self.accounts.trail
         management = ManagementKeys(database)

@@ -82,3 +82,13 @@ async def test_one_whose_segment_is_missing(bodies: Bodies, browser: Browser, wr
     next(folder.rglob("*.zst")).unlink()
 
     assert await bodies.read(one) == (None, "The segment that it was in is missing.")
+
+
+async def test_nobody_is_told_where_a_store_is_that_fails(bodies: Bodies, browser: Browser, write, folder: Path, make_record: Make) -> None:
+    await write(make_record(id="req_0"))
+    [one] = await located(browser)
+    next(folder.rglob("*.zst")).write_bytes(b"")
+
+    read = await bodies.read(one)
+
+    assert (read.record, read.missing) == (None, "The segment that it is in cannot be read: the store failed.")

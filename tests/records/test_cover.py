@@ -129,3 +129,16 @@ def test_what_is_below_a_path_is_never_kept(value: Any) -> None:
     assert b"private" not in covered(body, "a", "list.*.b")
     stream = b"data: " + body + b"\n\n"
     assert b"private" not in covered(stream, "a", "list.*.b")
+
+
+@pytest.mark.parametrize("frame", [b"%b", b"data: %b\n\n"])
+@pytest.mark.parametrize("body", [
+    b'{"messages":[{"content":"secret"}],"messages":1}', b'{"messages":[{"content":"secret"}],"messages":[{"content":"a"}]}',
+    b'{"messages":[{"content":"secret","content":"a"}]}',
+])  # fmt: skip
+def test_nothing_hides_behind_a_second_member_of_the_same_name(make_record: Callable[..., Record], frame: bytes, body: bytes) -> None:
+    record = make_record(request_body=frame % body)
+
+    cover_record(record, make_cover(["messages.*.content"], []))
+
+    assert b"secret" not in record.request_body

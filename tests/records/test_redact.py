@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.records import redact as redaction
 from penstock.records.record import Record
 from penstock.records.redact import Shown, head_without_secrets, may_hold_keys, redact, without_keys, without_parameters, without_secrets
 from penstock.upstream.providers import PROVIDERS
@@ -200,9 +201,21 @@ def test_lines_of_a_head(line: bytes) -> None:
     assert head_without_secrets(line + b"\r\n\r\n") == shown
 
 
+@pytest.mark.parametrize("end", [b"12", b"12\r\nx-api-key: hunter2", b"x\r\nx-api-key: hunter2", b"", b"12\r\ncontent-length: 3"])
+def test_a_head_is_the_same_whether_it_was_seen_or_not(end: bytes) -> None:
+    head = b"POST /v1/x?key=hunter2 HTTP/1.1\r\nauthorization: Bearer hunter2\r\ncontent-length: " + end + b"\r\n\r\n"
+    first = head_without_secrets(head)
+
+    assert b"hunter2" not in first and head_without_secrets(head) == first
+    assert first.split(b"\r\n")[0] == b"POST /v1/x?key=[redacted] HTTP/1.1" and first.endswith(b"\r\n\r\n")
+    assert [line.partition(b":")[0] for line in first.split(b"\r\n")[1:]] == [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]]
+
+
 def test_what_was_seen_is_forgotten_when_it_is_much() -> None:
     for number in range(5000):
+        head_without_secrets(b"GET /%d HTTP/1.1\r\nx-api-key: a\r\ncontent-length: %d\r\n\r\n" % (number, number))
         assert head_without_secrets(b"GET / HTTP/1.1\r\nx-number: %d\r\nx-api-key: %d\r\n\r\n" % (number, number)).count(b"[redacted]") == 1
+    assert max(len(redaction._heads), len(redaction._lines)) < 5000
 
 
 @pytest.mark.parametrize("layer", ["ruled_body", "sent_body", "came_body"])

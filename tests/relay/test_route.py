@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from penstock.kit.errors import PenstockError
 from penstock.relay import route as module
 from penstock.relay.route import choose, estimate, price_of
+from penstock.upstream.channel import Terms
 from penstock.upstream.names import Names
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
@@ -173,6 +176,17 @@ def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
 def test_what_has_no_model_has_no_price(rig, routed):
     route = routed(None, b"GET /v1/models", rig=rig)
     assert price_of(route.lanes[0], rig.caller, rig.plane) is None
+
+
+def test_a_rule_s_tags_hold_for_the_one_channel_that_is_asked_for(rig):
+    rig.trust()
+    caller, ask, exchange = rig.know("sk-" + "b" * 48, channel="openai"), Ask(model="gpt-4o", input_size=400), rig.exchange()
+    exchange.ruling = SimpleNamespace(tags=("eu",), fallbacks=None)
+    with pytest.raises(PenstockError, match="the tag 'eu', which a rule asks for") as refused:
+        choose(caller, ask, exchange, rig.plane)
+    assert refused.value.code == "model_not_found"
+    rig.plane.channels[0].terms = Terms(tags=("eu", "fast"))
+    assert names(choose(caller, ask, exchange, rig.plane)) == ["openai"]
 
 
 def test_a_caller_may_be_kept_to_one_channel(rig):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_ends import answer, ask
+from penstock.records.cover import make_cover
 from penstock.relay.watch import Watch, trace_lines, watch_of
 from penstock.settings import Settings
 from penstock.telemetry.sender import Telemetry
@@ -51,6 +52,21 @@ async def test_what_is_handed_over_has_no_body(live):
     (seen,) = telemetry._queue
     assert b"secret" not in b"".join(item for item in seen if isinstance(item, bytes))
     assert sum(len(item) for item in seen if isinstance(item, bytes | str)) < 3000
+
+
+@pytest.mark.parametrize("covered", [False, True])
+async def test_what_an_account_wants_covered_is_not_handed_over(open_rig, covered):
+    live = await open_rig(record=True, otel_content=True)
+    telemetry = Telemetry(Settings(otel_endpoint="http://127.0.0.1:9", otel_content=True))
+    live.plane.watch = Watch(0, telemetry)
+    if covered:
+        live.plane.policies.covering[live.caller.account_id] = make_cover(["messages"], [])
+    client, vendor = live.client(), live.vendor()
+    client.says(ask())
+    vendor.says(answer())
+    await live.durable()
+    (seen,) = telemetry._queue
+    assert (seen[-1] is None) is covered
 
 
 async def test_slow_requests_are_logged_whatever_becomes_of_them(open_rig, caplog):

@@ -104,6 +104,19 @@ def test_a_request_that_nobody_has_answered_is_kept_with_what_was_tried(recorded
     assert recorded._until(lambda: ask(recorded, key).status_code == 200)  # its breaker has closed again
 
 
+@pytest.mark.parametrize(
+    "said", [(SAID[:-10], close), (answer({"error": {"message": f"no: {SECRET.decode()}"}}),)], ids=["broken off", "a complaint"]
+)
+def test_an_answer_that_could_not_be_used_is_kept_beside_the_error_that_was_told(recorded, vendor, key, said):
+    vendor.always(*said)
+    record = record_of(recorded, answered := ask(recorded, key))
+    assert (answered.status_code, record.response_status, record.came_status) == (502, 502, 200)
+    assert json.loads(b"".join(record.response_body)) == answered.json()
+    assert SECRET not in answered.content and record.came_body and SECRET not in record.came_body[0]
+    vendor.always(SAID)
+    assert recorded._until(lambda: ask(recorded, key).status_code == 200)
+
+
 def test_what_was_asked_for_by_nobody_is_not_kept(recorded, vendor):
     vendor.always(SAID)
     answered = ask(recorded, recorded.key)

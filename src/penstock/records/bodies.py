@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from penstock.records.vault import STORE_FAILURES, Vault
 KEPT_BYTES = 8 * 1024 * 1024
 """Of groups that were read, so much is kept for the next record, or one group: the lists of several workers are read in turns."""
 GONE = "It was deleted in the meantime."
+_log = logging.getLogger("penstock.records")
 
 
 class Read(NamedTuple):
@@ -53,7 +55,10 @@ class Bodies:
             record = records[place.position]
         except FileNotFoundError:
             return Read(None, "The segment that it was in is missing.")
-        except (*STORE_FAILURES, ValueError, IndexError, PenstockError) as failure:
+        except STORE_FAILURES as failure:  # what it says names folders and servers, and whoever has a link is told
+            _log.warning("a segment of records cannot be read: %s", str(failure)[:300])
+            return Read(None, "The segment that it is in cannot be read: the store failed.")
+        except (ValueError, IndexError, PenstockError) as failure:
             return Read(None, f"The segment that it is in cannot be read: {str(failure)[:200]}.")
         return Read(record, "") if record.id == located.id else Read(None, "Another record is in its place.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,7 +124,14 @@ def _json_without(body: bytes, paths: tuple[Path, ...]) -> bytes:
     """A JSON text without what is at the paths; the text itself where there is nothing."""
     value = msgspec.json.decode(body)
     found = [_masked(value, path) for path in paths]
-    return msgspec.json.encode(value) if any(found) else body
+    return msgspec.json.encode(value) if any(found) or _repeats(body) else body
+
+
+def _repeats(body: bytes) -> bool:
+    """Whether an object has two members of one name: only the last of them was looked into."""
+    over: list[int] = []
+    json.loads(body, object_pairs_hook=lambda members: over.append(len(members) - len(dict(members))))
+    return any(over)
 
 
 def _masked(value: Any, path: Path) -> bool:

@@ -240,7 +240,7 @@ class Recorder:
     def _failed(self, failure: Exception) -> None:
         """Say once that nothing can be written, and when to try again."""
         self.failures += 1
-        reason = str(failure)[:300] or type(failure).__name__
+        reason = str(failure).partition("\n")[0][:300] or type(failure).__name__  # stores go on with what is for debugging
         if not self._stopped_because:
             _log.error("recording has stopped: %s. It goes on when that is mended; until then records wait in memory", reason)
         self._stopped_because = reason

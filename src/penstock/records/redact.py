@@ -27,7 +27,10 @@ _harmless: set[bytes] = set()
 """Names of headers that were found not to be secrets, as they were sent."""
 _lines: dict[bytes, bytes] = {}
 """Lines of heads that were sent, and what is shown of them."""
+_heads: dict[bytes, bytes] = {}
+"""Heads that were sent, up to the length of the body, and what is shown of them."""
 _LINE_LENGTH = 1024
+_LENGTH = b"\r\ncontent-length: "
 _END = b"\r\n\r\n"
 _name, _value = itemgetter(0), itemgetter(1)
 
@@ -121,6 +124,19 @@ def without_secrets(headers: Headers) -> Shown:
 
 def head_without_secrets(head: bytes) -> bytes:
     """The request line and the headers of a request with the values of credentials replaced."""
+    before, mark, length = head.partition(_LENGTH)
+    if not length[: -len(_END)].isdigit() or not length.endswith(_END) or len(before) > _LINE_LENGTH:
+        return _lines_without_secrets(head)
+    # Nearly all heads differ from another one in this last line alone.
+    shown = _heads.get(before)
+    if shown is None:
+        if len(_heads) > _REMEMBERED:
+            _heads.clear()
+        shown = _heads[before] = _lines_without_secrets(before + _END)[: -len(_END)]
+    return shown + mark + length
+
+
+def _lines_without_secrets(head: bytes) -> bytes:
     if len(_lines) > _REMEMBERED:
         _lines.clear()
     lines = head.removesuffix(_END).split(b"\r\n")

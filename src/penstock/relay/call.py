@@ -143,7 +143,7 @@ async def _ask(ask: Ask, exchange: Exchange, answer: Answer, record_limit: int) 
     if plane.watch is not None and plane.settings.otel_propagate:
         request = plane.watch.told(request, exchange, answer)
     if record_limit:
-        answer.sent = sent_of(request, exchange.body, record_limit)
+        answer.sent = sent_of(request, exchange.body, record_limit, lane.channel)
     to_head = exchange.target.method == b"HEAD"
     if lane.channel.breakers.troubled:
         lane.channel.breakers.enter(lane.served, time.time())

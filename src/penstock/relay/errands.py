@@ -129,7 +129,7 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
         raise
     finally:
         if record_limit and fetcher.sent:
-            answer.sent = sent_of(fetcher.sent, exchange.body, record_limit)
+            answer.sent = sent_of(fetcher.sent, exchange.body, record_limit, channel)
     answer.head_ns = perf_counter_ns()
     answer.head = Head(result.status, [(b"content-type", result.content_type)], None, True, result.content_type, b"")
     answer.splice = Delivered(exchange, result, record_limit, fetcher.came.body if fetcher.came is not None else b"")

@@ -75,8 +75,8 @@ class Exchange:
 
     __slots__ = (
         "arrived_ns", "began_ns", "body", "body_ns", "close", "edge", "finished", "for_operator", "for_owner", "gone", "headers", "http10",
-        "id", "limits", "marks", "naming", "notes", "receiver", "ruling", "running", "sifted", "started", "status", "target", "trace",
-        "turn_ns", "upgrade", "upload", "walker", "wire",
+        "id", "limits", "marks", "naming", "notes", "receiver", "ruling", "running", "sifted", "started", "status", "target", "told",
+        "trace", "turn_ns", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
@@ -109,6 +109,8 @@ class Exchange:
         """Who forwards the answer, told when the client is slow."""
         self.http10 = self.close = self.upgrade = self.gone = self.started = self.finished = False
         self.status = 0
+        self.told = b""
+        """The body of the error that the client was given instead of an answer."""
         self.trace: Trace | None = None
         """Its place in a trace, where its provider is told."""
 
@@ -182,7 +184,7 @@ class Exchange:
             lines.append(b"request-id: %b\r\n" % self.id.encode())  # where Anthropic's SDKs look for it
         if self.upload is not None and not self.upload.done:
             self.close = True
-        body = self.dialect.error(error, self.id)
+        body = self.told = self.dialect.error(error, self.id)
         head = self.head(error.status, lines, b"content-length: %d\r\n" % len(body))
         self.write(head if self.target.method == b"HEAD" else head + body)
         self.finish()

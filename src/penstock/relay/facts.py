@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from penstock.billing.door import Charge, Draws
 from penstock.records.door import Record
+from penstock.relay.headers import NAMING
 from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT
 from penstock.relay.phases import phases_us
+from penstock.relay.tape import Tape
+from penstock.upstream.channel import HIDDEN
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
     from penstock.catalog.door import Price
     from penstock.keys.door import Caller
-    from penstock.kit.errors import PenstockError
     from penstock.relay.call import Answer
     from penstock.relay.exchange import Exchange
     from penstock.relay.running import Running
@@ -117,7 +119,10 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
     body = ruled = exchange.body or b""
     if ruling is not None:
         body = ruling.came
-    sent, came = answer.sent, splice.came() if splice is not None else None
+    sent, came, told = answer.sent, splice.came() if splice is not None else None, exchange.told
+    if told and came is None and splice is not None:
+        came = Tape(limit)
+        came.add(answer.channel.without_secret(splice.beginning(limit)))
     return Record(
         exchange.id,
         time.time_ns() // 1_000_000,
@@ -129,9 +134,9 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
         answer.lane.served,
         exchange.headers,
         b"".join(taped.pieces) if taped is not None else body[:limit],
-        (exchange.status if answer.crossing is not None and exchange.status else head.status) if head is not None else None,
-        head.headers if head is not None else [],
-        shown.pieces if shown is not None else [],
+        exchange.status or (head.status if head is not None else None),
+        _headers(head.headers, exchange, answer) if head is not None else [],
+        [told] if told else shown.pieces if shown is not None else [],
         (perf_counter_ns() - exchange.began_ns) // 1_000_000,
         streams,
         outcome,
@@ -159,11 +164,16 @@ def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed ov
     )
 
 
-def failed_record(exchange: Exchange, running: Running, error: PenstockError, limit: int) -> Record:
+def _headers(headers: list[tuple[bytes, bytes]], exchange: Exchange, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer; who the operator is to the provider, no account is told, as the client is not."""
+    if not exchange.for_owner or answer.channel.transparent:
+        return headers
+    return [(name, HIDDEN if name in NAMING else value) for name, value in headers]
+
+
+def failed_record(exchange: Exchange, running: Running, limit: int) -> Record:
     """The record of an exchange that no channel has answered: the client was told why."""
     answer = running.answer
     record = make_record(exchange, running.caller, answer, UPSTREAM_ERROR, running.ask.stream, limit, NOTHING, False, 0)
     record.came_status = answer.head.status if answer.head is not None else None
-    record.response_status = error.status
-    record.response_body = [exchange.dialect.error(error, exchange.id)]
     return record

@@ -13,6 +13,7 @@ from penstock.upstream.bridges.bridge import Spot
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
     from penstock.upstream.bridges.bridge import Crossing
+    from penstock.upstream.channel import Channel
     from penstock.upstream.lanes import Lane
     from penstock.upstream.wires.wire import Ask
 
@@ -30,11 +31,11 @@ class Sent(NamedTuple):
     """There is more of the body."""
 
 
-def sent_of(request: bytes, body: bytes | None, limit: int) -> Sent:
-    """What to keep of a request that was made of the client's `body`; at most `limit` bytes of its own."""
+def sent_of(request: bytes, body: bytes | None, limit: int, channel: Channel) -> Sent:
+    """What to keep of a request to a channel that was made of the client's `body`; at most `limit` bytes of its own."""
     at = request.index(_END) + len(_END)
     same = len(request) - at == len(body or b"") and request.endswith(body or b"")
-    return Sent(request[:at], None if same else request[at : at + limit], not same and len(request) - at > limit)
+    return Sent(channel.as_shown(request[:at]), None if same else request[at : at + limit], not same and len(request) - at > limit)
 
 
 def request_on(lane: Lane, ask: Ask, exchange: Exchange) -> bytes:

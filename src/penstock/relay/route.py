@@ -73,10 +73,10 @@ def choose(caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> Route:
         if pays and not _is_model_list(exchange):
             raise PenstockError("wire_not_allowed", f"{exchange.target.path} cannot be charged, so accounts with a balance may not use it.")
         return Route([_without_model(wire, exchange, plane)], None)
+    tags = exchange.ruling.tags if exchange.ruling is not None else ()
     if caller.channel is not None:
-        route = _only_on(caller.channel, wire, model, plane)
+        route = _only_on(caller.channel, wire, model, tags, plane)
     else:
-        tags = exchange.ruling.tags if exchange.ruling is not None else ()
         known = plane.routes.get((wire, model, *tags)) or _learn(wire, model, tags, exchange, plane)
         route = _pick(known, model, caller, exchange, plane)
         others = exchange.ruling.fallbacks if exchange.ruling is not None else None
@@ -115,17 +115,22 @@ def _pick(known: Known, model: str, caller: Caller, exchange: Exchange, plane: P
     return Route(known.lanes.pick(plane.attempts, key, time.time()), model)
 
 
-def _only_on(name: str, wire: str, model: str, plane: Plane) -> Route:
-    """The lanes of one channel, whatever has become of it lately. Raises PenstockError 404 when it cannot answer."""
+def _only_on(name: str, wire: str, model: str, tags: tuple[str, ...], plane: Plane) -> Route:
+    """The lanes of one channel, whatever has become of it lately. Raises PenstockError 404 when it cannot answer, or a rule asks for
+    channels with tags of which it has none.
+    """
     asked = plane.rewrites.get(model, model)
     lanes: list[Lane] = []
     for channel in plane.channels:
-        served = channel.names.served(asked) if channel.name == name else None
+        if channel.name != name or (tags and set(tags).isdisjoint(channel.terms.tags)):
+            continue
+        served = channel.names.served(asked)
         lane = _lane(channel, wire, model, served) if served is not None else None
         if lane is not None:
             lanes.append(lane)
     if not lanes:
-        raise PenstockError("model_not_found", f"The model {model!r} is not served by a channel {name!r}.", param="channel")
+        where = f" with the tag {' or '.join(map(repr, tags))}, which a rule asks for" if tags else ""
+        raise PenstockError("model_not_found", f"The model {model!r} is not served by a channel {name!r}{where}.", param="channel")
     return Route(lanes[: plane.attempts], model)
 
 

@@ -201,6 +201,8 @@ class Plain:
 
     def _of_nothing(self, body: bytes, usage: Usage, estimated: bool) -> tuple[Usage, bool]:
         """The usage of an answer that states none: none where there is no answer, which is the provider's failure."""
+        if self._channel is not None:
+            body = self._channel.without_secret(body)  # what it says is told
         why = emptiness(body) if self._error is None and self._wire.name != "passthrough" else None
         if why is None:
             return usage, estimated

@@ -132,7 +132,7 @@ def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None
     plane.metrics.refused(error.code)
     exchange.refuse(error)
     if running is not None and (exchange.for_owner or exchange.for_operator):
-        plane.recorder.put(failed_record(exchange, running, error, plane.record_limit))
+        plane.recorder.put(failed_record(exchange, running, plane.record_limit))
     plane.metrics.exchange_ended(exchange.wire.name, error.status, UPSTREAM_ERROR, 0, 0, None, 0)
 
 

@@ -57,7 +57,9 @@ class Watch:
             return
         opening, closing = splice.glimpse(GLIMPSE_BYTES) if splice is not None else _NOTHING
         content = None
-        if telemetry.content and splice is not None and splice.tape is not None:
+        # What is covered in records is for whole bodies: these are beginnings, in which it cannot be told what is where.
+        covered = caller.account_id in exchange.edge.plane.policies.covering
+        if telemetry.content and splice is not None and splice.tape is not None and not covered:
             content = (exchange.body or b"")[:CONTENT_LIMIT], b"".join(splice.tape.pieces)[:CONTENT_LIMIT]
         telemetry.put((
             marks, exchange.id, exchange.wire.name, status, outcome, "", caller.key_id, answer.lane,
