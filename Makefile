@@ -2,7 +2,7 @@
 #
 #   make run          the gateway on http://127.0.0.1:8080 with the built-in demo provider
 #   make install      what it needs, into .venv: then .venv/bin/penstock is the program
-#   make test         every test, on every core
+#   make test         every test, on every core; those of pages need Chromium
 #   make chaos        kills, outages and misbehaving providers for STORM_S seconds each, 120 unless told
 #   make test-clients real programs (Claude Code, Codex, Gemini CLI) and libraries, from npm in .clients, against a gateway on loopback
 #   make check        format, lint, types, import contracts
@@ -24,6 +24,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
+CHROMIUM := $(shell command -v chromium 2>/dev/null || command -v chromium-browser 2>/dev/null)
+
 .DELETE_ON_ERROR:
 .PHONY: run install test test-clients chaos check docs bench bench-peers format lock
 
@@ -34,7 +36,8 @@ install: $(VENV)/.run
 	@$(BIN)/penstock version
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n auto
+	$(if $(CHROMIUM),,@echo "No Chromium, so the tests of pages are left out; on Debian and Ubuntu: apt-get install chromium" >&2)
+	$(BIN)/pytest -n auto $(if $(CHROMIUM),,--ignore=tests/browser)
 
 test-clients: $(VENV)/.dev $(CLIENTS)/.installed
 	$(BIN)/pytest -p no:randomly tests/clients

@@ -10,9 +10,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from penstock.accounts.identity import CLI
 from penstock.app import Parts, build, server_config
 from penstock.infra.database import Database
 from penstock.relay.edge import Edge
+from penstock.rules.service import Rules
 from penstock.settings import Settings
 
 
@@ -39,6 +41,18 @@ async def test_a_database_that_is_away_is_not_ready(settings, outage, database: 
             await parts.database.close()
             assert (await parts.database_ready() or "").startswith("the database is ")
         assert await parts.database_ready() is None
+
+
+async def test_rules_that_another_process_makes_are_known(settings, database: Database):
+    parts = Parts(settings)
+    async with parts.running():
+        assert parts.rules.operators.is_empty
+        await Rules(database).create(CLI, {"name": "calm", "scope": "all", "then": [{"do": "delete", "path": "user"}]})
+        async with asyncio.timeout(10):
+            while True:
+                if not parts.rules.operators.is_empty:
+                    break
+                await asyncio.sleep(0.02)
 
 
 async def test_where_only_the_demo_is_used_no_prices_are_read(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi import FastAPI
 
@@ -15,6 +17,7 @@ from penstock.infra.revisions import Feed
 from penstock.infra.secrets import Secrets
 from penstock.keys.service import Keys
 from penstock.kit.pulse import Pulse
+from penstock.rules.service import Wanted
 from penstock.settings import load
 
 
@@ -46,6 +49,18 @@ async def test_a_balance_is_what_was_paid_and_granted(control, database):
     async with database.session() as session:
         await app.state.ledger.top_up(session, CLI, Movement(account.id, 7))
     assert await control.balance(account.id) == 7
+
+
+async def test_an_account_takes_its_rules_along(control, database):
+    account = await control.accounts.accounts.create(CLI, Draft("someone"))
+    app = FastAPI()
+    control.install(app)
+    rules = app.state.rules
+    await rules.create(CLI, {"name": "calm", "then": [{"do": "delete", "path": "user"}]}, account.id)
+    with await control.accounts.exports.write(account.id) as file:
+        assert [rule["name"] for rule in json.loads(file.read())["rules"]] == ["calm"]
+    await control.accounts.accounts.delete(CLI, account.id)
+    assert await rules.all(Wanted()) == []
 
 
 async def test_its_jobs_do_nothing_where_there_is_nothing_to_do(control):

@@ -86,7 +86,7 @@ async def add_workers(database, silent_ms):
 
 async def test_all_is_well(settings):
     findings = await examine(settings)
-    checks = ["settings", "data", "disk", "database", "workers", "journal", "port", "certificates", "uvicorn", "clock"]
+    checks = ["settings", "data", "disk", "database", "workers", "journal", "records", "port", "certificates", "uvicorn", "clock"]
     assert [finding.check for finding in findings] == checks
     assert [finding for finding in findings if not finding.well] == []
 
@@ -161,6 +161,23 @@ async def test_workers_that_were_not_seen_for_long(settings, database):
 
 async def test_workers_cannot_be_known_before_there_is_a_table(settings, empty_database_url):
     assert (await find(changed(settings, database_url=empty_database_url), "workers")).well
+
+
+async def test_where_records_are_kept(settings_without_database, tmp_path, monkeypatch):
+    settings = settings_without_database
+    found = await find(settings, "records")
+    assert found.well
+    assert str(tmp_path / "data" / "records") in found.found
+    elsewhere = settings.model_copy(update={"records_url": f"file://{tmp_path}/elsewhere"})
+    assert str(tmp_path / "elsewhere") in (await find(elsewhere, "records")).found
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "placeholder")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "placeholder")
+    found = await find(settings.model_copy(update={"records_url": "s3://bucket/records"}), "records")
+    assert not found.well
+    assert "PENSTOCK_RECORDS_URL" in found.remedy
+    assert not (tmp_path / "data").exists()
 
 
 async def test_a_journal_that_waits_for_the_database(settings):

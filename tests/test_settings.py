@@ -63,7 +63,7 @@ PAIR = {"cloudflare_account_id": "CLOUDFLARE_API_TOKEN", "cloudflare_api_token":
 
 @pytest.mark.parametrize(("field", "name"), [(field, name) for field, others in settings.ALIASES.items() for name in others])
 def test_names_that_people_have_already(monkeypatch, toml, field, name):
-    value = "https://x.test/v1" if field.endswith("url") else ALIKE.get(field, "given")
+    value = "https://x.test/v1" if field.endswith(("url", "endpoint")) else ALIKE.get(field, "given")
     if field in PAIR:
         monkeypatch.setenv(PAIR[field], "given")
     monkeypatch.setenv(name, value)

@@ -32,22 +32,31 @@ from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.infra.secrets import open_secrets
-from penstock.jobs import Jobs
+from penstock.jobs import Job, Jobs
 from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
 from penstock.kit.memory import Heap, return_large_buffers
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.records.door import Recorder
-from penstock.records.segments import open_store
+from penstock.records.keeping import Keeper
+from penstock.records.noted import Noted
+from penstock.records.policies import Policies
+from penstock.records.replay import Replays
 from penstock.records.service import Records
+from penstock.records.sharing import Sharing
+from penstock.records.vault import Vault, open_store
 from penstock.relay.edge import Edge
 from penstock.relay.metrics import Metrics
 from penstock.relay.plane import Plane, TickLimits
 from penstock.relay.running import running_charges
 from penstock.relay.sweep import interrupt_all, sweep
 from penstock.relay.tally import Tally
+from penstock.relay.watch import watch_of
+from penstock.relay.within import Within
+from penstock.rules.door import RuleBook
 from penstock.settings import Settings
+from penstock.telemetry.door import Telemetry
 from penstock.upstream.demo import server as demo
 
 BACKLOG = 4096
@@ -66,15 +75,18 @@ class Parts:
         self.settings = settings
         url = settings.database_url
         self.database = Database(url, settings.durability)
-        store = open_store(settings.data)
         self.pulse = Pulse(_beat_s(settings))
         self.feed = Feed(self.database, alone=settings.workers == 1)
         self.secrets = open_secrets(settings.data, settings.secret_key.get_secret_value() if settings.secret_key else None)
         self.channels = ChannelDoor(settings, self.database, self.secrets, self.pulse, self.feed, on_change=self._channels_changed)
         self.breakers = SharedBreakers(self.database, self.feed, lambda: self.channels.channels)
         self.keys = Keys(self.database)
-        self.recorder = Recorder(self.database, store, settings.record_queue_limit)
-        self.records = Records(self.database, store)
+        self.rules = RuleBook(self.database, self.feed)
+        vault = Vault(open_store(settings.data, settings.records_url), self.secrets, encrypt=settings.records_encrypt)
+        self.policies = Policies(self.database, self.feed)
+        self.recorder = Recorder(self.database, vault, settings.record_queue_limit, self.policies)
+        self.keeper = Keeper(self.database, vault, days=settings.records_days, size_limit=settings.records_size_limit)
+        self.records = Records(self.database, vault, self.recorder, self.policies, self.keeper)
         self.plane = Plane(
             settings=settings,
             pulse=self.pulse,
@@ -86,6 +98,8 @@ class Parts:
             catalog=Catalog(settings, self.database, self.feed),
             books=Books(url, settings.durability, settings.data, withdraw=partial(withdraw_interrupted, self.database)),
             recorder=self.recorder,
+            policies=self.policies,
+            rules=self.rules,
             metrics=Metrics(),
             holds=Holds(),
             treasury=Treasury(self.database, Sizes(settings.lease_least_nano, settings.lease_most_nano, settings.funds_wait_s)),
@@ -93,12 +107,15 @@ class Parts:
             rewrites=settings.rewrites,
         )
         self.presence = Presence(self.database, self.plane.treasury, lambda: running_charges(self.plane), lease_s=settings.lease_s)
-        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels)
+        self.control = Control(settings, self.database, self.plane.catalog, self.keys, self.channels, lambda: self.rules.operators)
         self.control.follow(self.feed)
         self.plane.balance = self.control.balance
         self.plane.catalog.sold = self.channels.roster
-        self.jobs = Jobs(self.database, self.control.jobs())
+        keeping = (Job("keep records", 60, self.keeper.run), Job("tidy records", 86_400, self.keeper.tidy))
+        self.jobs = Jobs(self.database, (*self.control.jobs(), *keeping))
         self.feed.follow(recalls.REVISION, self._recalled)
+        self.telemetry = Telemetry(settings) if settings.otel_endpoint else None
+        self.plane.watch = watch_of(self.plane, self.telemetry)
         self.tally = Tally(self.plane.metrics, settings.data / "run")
 
     @asynccontextmanager
@@ -108,8 +125,12 @@ class Parts:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             await schema.migrate(self.database)
+            if self.telemetry is not None:
+                await self.telemetry.start()
+                stack.push_async_callback(self.telemetry.stop)
             await plane.catalog.start()
             stack.push_async_callback(plane.catalog.stop)
+            await self.policies.load()
             await self.recorder.start()
             stack.push_async_callback(self.recorder.stop)
             await self.presence.start()
@@ -119,6 +140,8 @@ class Parts:
             if plane.keys is not None:
                 await plane.keys.start()
                 stack.push_async_callback(plane.keys.stop)
+            await self.rules.start()
+            stack.push_async_callback(self.rules.stop)
             await self.feed.start()
             stack.push_async_callback(self.feed.stop)
             stack.push_async_callback(self.control.stop)
@@ -185,6 +208,7 @@ class Parts:
         metrics.gauge("charges_queued", lambda: plane.books.depth)
         metrics.gauge("records_queued", lambda: self.recorder.depth)
         metrics.gauge("records_queued_bytes", lambda: self.recorder.size_bytes)
+        metrics.gauge("records_stopped", lambda: int(not self.recorder.state().running))
         metrics.gauge("open_holds", lambda: plane.holds.open)
         metrics.gauge("leased_nano", plane.treasury.leased)
         metrics.gauge("charges_journalled", lambda: plane.books.journalled)
@@ -195,6 +219,9 @@ class Parts:
         metrics.gauge("upstream_connections", lambda: sum(pool.idle for pool in pools.all()), "idle")
         metrics.gauge("upstream_connections", lambda: sum(pool.busy for pool in pools.all()), "busy")
         metrics.counter("records_dropped", lambda: self.recorder.dropped)
+        metrics.counter("rule_counts_dropped", lambda: self.rules.counts.dropped)
+        metrics.counter("telemetry_dropped", lambda: self.telemetry.dropped if self.telemetry is not None else 0)
+        self.pulse.add(lambda: metrics.loop_was_late(self.pulse.late_us))
 
     async def database_ready(self) -> str | None:
         """Readiness: the database answers and is migrated."""
@@ -256,6 +283,7 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     )
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=["x-request-id"])
     parts.control.install(app)
+    _serve_records(app, parts)
     checks = {"database": parts.database_ready, "books": parts.books_ready, "running": parts.running_on}
     app.include_router(operations.router(checks, parts.tally.page))
     app.include_router(worker.router(parts.recorder, parts.records, settings))
@@ -264,6 +292,15 @@ def build(settings: Settings) -> tuple[FastAPI, Parts]:
     if settings.access_token is not None:
         app.include_router(team.router(parts.keys, settings))
     return app, parts
+
+
+def _serve_records(app: FastAPI, parts: Parts) -> None:
+    """The services behind the routes of records. A replay goes through the relay, which only this file knows."""
+    within = Within(parts.plane, server_config(parts.settings, app))
+    app.state.records = parts.records
+    app.state.noted = Noted(parts.database, parts.records)
+    app.state.sharing = Sharing(parts.database, parts.records)
+    app.state.replays = Replays(parts.records, parts.plane.keys, app.state.bill, within.send)
 
 
 def server_config(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -16,7 +16,7 @@ from penstock.accounts.api.gate import CSRF_HEADER, SAFE
 from penstock.accounts.api.tracing import is_api
 from penstock.compat.envelope import PREFIX, NotDone
 
-ABOUT = """Everything that can be administered: accounts, keys, money, prices, membership.
+ABOUT = """Everything that can be administered: accounts, keys, rules, records, money, prices, membership.
 
 Amounts are whole nano-dollars (`*_nano`), multipliers whole millionths (`*_micro`), moments ISO 8601 in UTC (`*_at`). Lists come in
 pages: `limit`, and as `cursor` the `next` of the page before. Whatever moves money takes an `Idempotency-Key`. Every answer has an

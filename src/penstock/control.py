@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from fastapi import FastAPI
@@ -32,35 +32,60 @@ from penstock.channels.discovery import LOOK_S, Discovery
 from penstock.channels.door import ChannelDoor
 from penstock.channels.service import Channels
 from penstock.channels.trial import Trials
-from penstock.compat import envelope, platform_keys, platform_pay
+from penstock.compat import envelope, platform_keys, platform_pay, platform_rules
 from penstock.contract import describe
 from penstock.infra.database import Database
 from penstock.infra.mail import open_mail
 from penstock.infra.revisions import Feed
 from penstock.jobs import Job
 from penstock.keys import api as keys
-from penstock.keys.leaving import export_keys, forget_keys
+from penstock.keys.leaving import export_keys
 from penstock.keys.managing import ManagementKeys
 from penstock.keys.names import names_of
 from penstock.keys.service import Keys
 from penstock.kit import clock
+from penstock.leaving import ENDINGS
+from penstock.records import sharing
+from penstock.records.api import reading, replaying
+from penstock.records.api import sharing as shares
+from penstock.records.leaving import export_policy
+from penstock.rules import api as rules
+from penstock.rules.counts import forget_days
+from penstock.rules.door import NO_RULES, RuleSet
+from penstock.rules.leaving import export_rules
+from penstock.rules.service import Limits, Rules
+from penstock.rules.statistics import Uses
+from penstock.rules.trial import Trials as RuleTrials
 from penstock.settings import Settings
 
 ROUTES = (
     accounts.routes, events.routes, joining.routes, me.routes, password_resets.routes, sessions.routes, setup.routes, tiers.routes,
-    keys.routes, channels.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes, platform_keys.router(),
-    platform_pay.routes,
+    keys.routes, rules.routes, channels.routes, prices.routes, money.routes, codes.routes, membership.routes, bill.routes,
+    platform_keys.router(), platform_pay.routes, platform_rules.routes, shares.routes, replaying.routes, reading.routes, shares.shared,
 )  # fmt: skip
 
 
 class Control:
-    """Everything that the control API stands on. `install` puts it into an application."""
+    """Everything that the control API stands on. `install` puts it into an application.
 
-    def __init__(self, settings: Settings, database: Database, catalog: Catalog, keys_: Keys, door: ChannelDoor) -> None:
+    `operators` gives the rules for everybody as this process knows them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        catalog: Catalog,
+        keys_: Keys,
+        door: ChannelDoor,
+        operators: Callable[[], RuleSet] = lambda: NO_RULES,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._database = database
         mail = open_mail(settings.smtp_url.get_secret_value() if settings.smtp_url else None, settings.mail_from, settings.ca_file)
-        self.accounts = AccountParts(database, mail, settings, Others(exporters=(export_keys, export_money), endings=(forget_keys,)))
+        exporters = (export_keys, export_rules, export_money, export_policy, sharing.export_shares)
+        others = Others(exporters=exporters, endings=ENDINGS)
+        self.accounts = AccountParts(database, mail, settings, others)
         trail = self.accounts.trail
         management = ManagementKeys(database)
         self.gate = Gate(self.accounts.sessions, self.accounts.accounts, (management.find,), settings.public_url)
@@ -69,6 +94,7 @@ class Control:
         billed = Bill(database, partial(names_of, database))
         rows = Channels(database, door.secrets)
         self._discovery = Discovery(settings, database, rows, door.pulse)
+        made = Rules(database, Limits(settings.rules_limit, settings.operator_rules_limit))
         self._services = {
             "settings": settings,
             "database": database,
@@ -80,6 +106,9 @@ class Control:
             "channel_door": door,
             "trials": Trials(settings, rows, door.pulse),
             "discovery": self._discovery,
+            "rules": made,
+            "rule_uses": Uses(database),
+            "rule_trials": RuleTrials(made, keys_, operators),
             "prices": Prices(database, jump_factor=settings.price_jump_factor),
             "ledger": self._ledger,
             "grants": Grants(database, trail),
@@ -118,6 +147,8 @@ class Control:
         async def purged() -> None:
             await purge(database, clock.now_ms())
             await forget_windows(database, clock.now_ms())
+            await sharing.purge(database, clock.now_ms())
+            await forget_days(database, clock.now_ms())
 
         async def expired() -> None:
             await expiring.expire(database, clock.now_ms())

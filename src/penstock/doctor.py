@@ -26,6 +26,7 @@ from penstock.infra import schema
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.mail import MailError, SmtpMail, read_smtp_url
 from penstock.kit.clock import iso, now_ms
+from penstock.records.vault import STORE_FAILURES, open_store
 from penstock.settings import Settings
 
 UVICORN = "0.54"
@@ -59,6 +60,7 @@ async def examine(settings: Settings) -> list[Finding]:
         lambda: _database(settings),
         lambda: _workers(settings),
         lambda: asyncio.to_thread(_journal, settings),
+        lambda: _records(settings),
         lambda: asyncio.to_thread(_port, settings),
         lambda: asyncio.to_thread(_certificates, settings),
         *(lambda name=name, url=url: _provider(name, url) for name, url in provided.items()),
@@ -152,6 +154,28 @@ def _journal(settings: Settings) -> Finding:
         found = f"{sum(map(bool, waiting))} have charges that the database is yet to take, {sum(waiting):,} bytes"
         return Finding("journal", found, "Bring the database back, and start penstock serve with this data folder: it writes them.")
     return Finding("journal", "no charge waits for the database")
+
+
+async def _records(settings: Settings) -> Finding:
+    """Where bodies of records are kept: that a folder can be written to, that another store answers."""
+    url = settings.records_url
+    if not url or url.startswith("file://"):
+        folder = (settings.data / "records").absolute() if not url else Path(url.removeprefix("file://"))
+        there = _nearest(folder)
+        if not os.access(there, os.W_OK | os.X_OK):
+            return Finding("records", f"{there} cannot be written to", f"Give it to the user that runs Penstock: chown -R USER {there}")
+        free = shutil.disk_usage(there).free
+        found = f"{folder} is writable, {free // 1024**2:,} MiB free"
+        return Finding("records", found, "Make room: recording stops when there is none." if free < DISK_BYTES else "")
+    remedy = "Check PENSTOCK_RECORDS_URL, its credentials in the environment, and the network. Until then records wait in memory."
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            async for _ in open_store(settings.data, url).list_async():
+                break
+    except (*STORE_FAILURES, ValueError) as failure:
+        reason = str(failure).splitlines()[0] if str(failure) else "no answer in time"
+        return Finding("records", f"{url} cannot be used: {reason[:200]}", remedy)
+    return Finding("records", f"{url} answers")
 
 
 async def _mail(settings: Settings) -> Finding:

@@ -36,6 +36,7 @@ from penstock.kit.errors import PenstockError
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
 from penstock.settings import Settings, SettingsError
+from penstock.telemetry.sender import MISSING, is_installed
 
 FIRST_KEY = "first"
 FILES_BESIDE = 1000
@@ -97,6 +98,8 @@ def check(settings: Settings) -> None:
         parts = urlsplit(url)
         if parts.port == settings.port and parts.hostname in here:
             raise SettingsError([f"{name}: {url} is this gateway itself; set it only where programs run that use the gateway"])
+    if settings.otel_endpoint and not is_installed():
+        raise SettingsError([MISSING])
     try:
         channels_from(settings, Pools(settings, Pulse(1)), None)
     except ValueError as wrong:

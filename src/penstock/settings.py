@@ -44,6 +44,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "api_sec_key": ("API_SEC_KEY",),
     "api_logging": ("API_LOGGING",),
     "api_model_rewrite": ("API_MODEL_REWRITE",),
+    "otel_endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT",),
 }
 """Further environment names of a field, after `PENSTOCK_` + its name; the first that is not empty counts."""
 
@@ -152,6 +153,7 @@ class Settings(BaseModel):
     show_cost: bool = False
     show_channel: bool = False
     show_overhead: bool = False
+    show_timing: bool = False
 
     default_output_tokens: int = Field(4096, ge=1)
     price_jump_factor: int = Field(4, ge=2, le=1000)
@@ -162,12 +164,23 @@ class Settings(BaseModel):
     durability: Literal["process", "power"] = "process"
     display_units: int = Field(1, ge=1, le=1_000_000)
 
+    rules_limit: int = Field(500, ge=0, le=10_000)
+    operator_rules_limit: int = Field(5000, ge=0, le=100_000)
+
     record: bool = False
     record_body_limit: int = Field(1024 * 1024, ge=0)
     record_queue_limit: int = Field(16 * 1024 * 1024, ge=0)
+    records_url: str = ""
+    records_encrypt: bool = False
+    records_days: int = Field(30, ge=0, le=36_500)
+    records_size_limit: int = Field(10 * 1024**3, ge=0)
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    slow_s: float = Field(0, ge=0)
+    otel_endpoint: str = ""
+    otel_propagate: bool = False
+    otel_content: bool = False
     stop_s: float = Field(30, ge=0)
 
     @field_validator("api_model_rewrite")
@@ -197,10 +210,12 @@ class Settings(BaseModel):
             raise ValueError("it must be a width and a height, such as 1024x1024")
         return value
 
-    @field_validator("openai_base_url", "anthropic_base_url", "gemini_base_url", "cloudflare_base_url")
+    @field_validator("openai_base_url", "anthropic_base_url", "gemini_base_url", "cloudflare_base_url", "otel_endpoint")
     @classmethod
-    def _is_http(cls, value: str) -> str:
+    def _is_http(cls, value: str, about: ValidationInfo) -> str:
         parts = urlsplit(value)
+        if value == "" and about.field_name == "otel_endpoint":
+            return value
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("it must be a URL such as https://api.example.com/v1")
         return value
@@ -257,6 +272,13 @@ class Settings(BaseModel):
         if not self.database_url:
             self.__dict__["database_url"] = f"sqlite:///{quote(str(self.data / 'penstock.db'))}"
         return self
+
+    @field_validator("records_url")
+    @classmethod
+    def _is_store(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(?:s3|gs|az)://[^/?#@]+(?:/[^?#]*)?|file:///[^?#]+", value):
+            raise ValueError("it must be s3://bucket/folder, gs://bucket/folder, az://container/folder or file:///folder")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from sqlalchemy import select
+
+from penstock.infra.database import Database
+from penstock.records.models import PolicyRow
 
 
 @pytest.fixture
@@ -73,6 +78,21 @@ def test_an_account_that_is_deleted_loses_its_keys(run, make):
     assert run("key", "create", "hers", "--account", "ada@example.com").exit_code == 0
     run("account", "delete", ada, "--yes")
     assert json.loads(run("key", "list", "--json").stdout) == []
+
+
+def test_an_account_that_is_deleted_loses_what_it_wanted_of_its_records(run, make, empty_database_url):
+    async def wanted() -> list[str]:
+        database = Database(empty_database_url)
+        async with database.session(read_only=True) as session:
+            found = list(await session.scalars(select(PolicyRow.account_id)))
+        await database.close()
+        return found
+
+    ada = make("Ada")
+    assert run("record", "policy", "--account", ada, "--record").exit_code == 0
+    assert asyncio.run(wanted()) == [ada]
+    run("account", "delete", ada, "--yes")
+    assert asyncio.run(wanted()) == []
 
 
 def test_the_operators_account_stays(run):

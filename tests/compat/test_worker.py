@@ -16,10 +16,13 @@ import pytest
 
 from penstock.compat.worker import COLUMNS, PIECE, router
 from penstock.infra.database import Database
+from penstock.infra.secrets import Secrets
+from penstock.records.keeping import Keeper
+from penstock.records.policies import Policies
 from penstock.records.record import Record
 from penstock.records.recorder import Recorder
-from penstock.records.segments import open_store
 from penstock.records.service import Records
+from penstock.records.vault import Vault, open_store
 
 SECRET = "s3cret of mine"
 KEY = "sk-" + "a1B2" * 12
@@ -50,16 +53,26 @@ def new_record(number: int = 1, **given: Any) -> Record:
 
 
 @pytest.fixture
-async def recorder(database: Database, tmp_path: Path) -> AsyncIterator[Recorder]:
-    recorder = Recorder(database, open_store(tmp_path), 1 << 26)
+def vault(tmp_path: Path) -> Vault:
+    return Vault(open_store(tmp_path), Secrets(bytes(32)))
+
+
+@pytest.fixture
+async def recorder(database: Database, vault: Vault) -> AsyncIterator[Recorder]:
+    recorder = Recorder(database, vault, 1 << 26)
     await recorder.start()
     yield recorder
     await recorder.stop()
 
 
 @pytest.fixture
-async def client(recorder: Recorder, database: Database, tmp_path: Path, new_client, new_settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with new_client(router(recorder, Records(database, open_store(tmp_path)), new_settings(api_sec_key=SECRET))) as client:
+def records(database: Database, vault: Vault, recorder: Recorder) -> Records:
+    return Records(database, vault, recorder, Policies(database), Keeper(database, vault))
+
+
+@pytest.fixture
+async def client(recorder: Recorder, records: Records, new_client, new_settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with new_client(router(recorder, records, new_settings(api_sec_key=SECRET))) as client:
         yield client
 
 
@@ -195,8 +208,8 @@ async def test_a_wrong_key_is_refused(client: httpx.AsyncClient, recorder: Recor
 
 
 @pytest.mark.parametrize("path", ["/logs", "/clear-logs"])
-async def test_without_a_secret_nobody_is_let_in(database, tmp_path, recorder, new_client, new_settings, path: str) -> None:
-    async with new_client(router(recorder, Records(database, open_store(tmp_path)), new_settings())) as client:
+async def test_without_a_secret_nobody_is_let_in(records, recorder, new_client, new_settings, path: str) -> None:
+    async with new_client(router(recorder, records, new_settings())) as client:
         for params in ({}, {"key": ""}, {"key": "x"}):
             answer = await client.get(path, params=params)
             assert answer.status_code == 403

@@ -25,6 +25,10 @@ from penstock.keys.managing import ManagementKeys
 from penstock.keys.service import Keys, Made
 from penstock.kit import clock
 from penstock.kit.ids import new_id
+from penstock.rules.compile import NO_RULES
+from penstock.rules.service import Rules
+from penstock.rules.statistics import Uses
+from penstock.rules.trial import Trials
 from penstock.settings import Settings
 
 
@@ -39,12 +43,18 @@ class ControlPlane:
         trail = Trail(database)
         self.memberships = Memberships(database, trail)
         self.ledger = Ledger(database, trail, self.memberships)
+        self.operators = NO_RULES
+        """The rules for everybody, as a process knows them."""
         self.app = FastAPI()
         self._stack = AsyncExitStack()
         errors.install(self.app, {envelope.PREFIX: envelope.refused})
+        rules = Rules(database)
         state = {
             "gate": Gate(self.sessions, self.accounts, (ManagementKeys(database).find,)),
             "keys": self.keys,
+            "rules": rules,
+            "rule_uses": Uses(database),
+            "rule_trials": Trials(rules, self.keys, lambda: self.operators),
             "usage": Statistics(database),
             "ledger": self.ledger,
             "membership": self.memberships,

@@ -9,6 +9,7 @@ from penstock.settings import Settings, names
 
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 UNITS = {"_s": "s", "_limit": "bytes"}
+COUNTED = {"connection_limit": "connections", "rules_limit": "rules", "operator_rules_limit": "rules"}
 
 
 def rows(root: Path) -> dict[str, tuple[str, ...]]:
@@ -26,9 +27,7 @@ def shown(default: object) -> str:
 
 def unit(field: str) -> str | None:
     """The unit that a setting's name ends in."""
-    if field == "connection_limit":
-        return "connections"
-    return next((unit for end, unit in UNITS.items() if field.endswith(end)), None)
+    return COUNTED.get(field) or next((unit for end, unit in UNITS.items() if field.endswith(end)), None)
 
 
 def test_every_setting_is_documented_and_no_other(root):

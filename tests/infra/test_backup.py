@@ -185,8 +185,8 @@ async def test_objects_come_along(database: Database, target: Database, store: L
     async with database.session() as session:
         for name in ("small", "big", "gone"):
             values = {"id": f"seg_{name}", "path": f"2026/01/02/{name}.zst"}
-            columns = "id, created_at_ms, path, count, size_bytes, first_id, last_id, record_ids"
-            await session.execute(text(f"INSERT INTO record_segment ({columns}) VALUES (:id, 1, :path, 1, 1, 'a', 'a', 'a')"), values)
+            columns = "id, created_at_ms, until_ms, path, count, size_bytes, offsets, stale"
+            await session.execute(text(f"INSERT INTO record_segment ({columns}) VALUES (:id, 1, 1, :path, 1, 1, '', false)"), values)
     assert (await back_up(database, tmp_path / "without")).objects == 0
     made = await back_up(database, tmp_path / "with", Objects(bodies, "record_segment", "path"))
     assert (made.objects, made.missing) == (2, 1)

@@ -309,3 +309,50 @@ def test_fallbacks_of_the_longest_glob_count_and_never_the_model_itself() -> Non
 async def test_fallbacks_are_read_with_the_key(still_ring: KeyRing, keys: Keys) -> None:
     _, token = await keys.create("me", fallbacks={"*": ["a"], "gpt-*": ["b"]})
     assert (await still_ring.look_up(token.encode())).fallbacks == (("gpt-*", ("b",)), ("*", ("a",)))
+
+
+# callers by the id of their key, and tokens that are lent
+
+
+async def test_a_caller_by_the_id_of_the_key(still_ring: KeyRing, keys: Keys, queries: list[str]) -> None:
+    key, token = await keys.create("me", models=["gpt-*"], record=True)
+    assert await still_ring.caller_of(key.id) == await still_ring.look_up(token.encode())
+
+
+async def test_a_key_that_opens_nothing_has_no_caller(still_ring: KeyRing, keys: Keys, clock: Any) -> None:
+    key, _ = await keys.create("me", expires_at_ms=clock.ms + 10)
+    clock.ms += 10
+    for act, code in ((None, "key_expired"), (keys.disable, "key_disabled"), (keys.delete, "not_found")):
+        if act is not None:
+            await act(key.id)
+        with pytest.raises(PenstockError) as refused:
+            await still_ring.caller_of(key.id)
+        assert refused.value.code == code
+    with pytest.raises(PenstockError):
+        await still_ring.caller_of("key_none")
+
+
+async def test_the_key_that_the_settings_give_has_no_id(database: Database) -> None:
+    with pytest.raises(PenstockError) as refused:
+        await KeyRing(database).caller_of(None)
+    assert refused.value.code == "not_found"
+    given = KeyRing(database, given=SecretStr("open sesame"))
+    assert await given.caller_of(None) is given.find(b"open sesame")
+
+
+async def test_a_lent_token_opens_while_it_is_lent(still_ring: KeyRing, clock: Any) -> None:
+    caller = Caller(key_id="key_1", name="me", expires_at_ms=clock.ms + 10, until_ms=clock.ms + 5, channel="spare")
+    with still_ring.lent(caller) as token, still_ring.lent(caller) as other:
+        assert token != other and len(token) >= 40
+        found = still_ring.find(token.encode())
+        assert found == msgspec.structs.replace(caller, expires_at_ms=None, until_ms=None)
+        still_ring._forget()
+        assert still_ring.find(token.encode()) is found, "whatever becomes of others"
+    for gone in (token, other):
+        assert await refusal(still_ring, gone) == "invalid_key"
+
+
+async def test_a_lent_token_is_gone_after_a_failure(still_ring: KeyRing) -> None:
+    with pytest.raises(RuntimeError), still_ring.lent(Caller(key_id="key_1", name="me")) as token:
+        raise RuntimeError
+    assert await refusal(still_ring, token) == "invalid_key"

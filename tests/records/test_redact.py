@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.records import redact as redaction
 from penstock.records.record import Record
-from penstock.records.redact import Shown, may_hold_keys, redact, without_keys, without_parameters, without_secrets
+from penstock.records.redact import Shown, head_without_secrets, may_hold_keys, redact, without_keys, without_parameters, without_secrets
+from penstock.upstream.providers import PROVIDERS
 
 KEY = b"sk-" + b"x1Y-" * 10
 GOOGLE = b"AIza" + b"Sy_0" * 8 + b"abc"
@@ -159,3 +161,69 @@ def test_headers_that_were_looked_through_are_taken_as_they_are(make_record: Cal
     assert type(shown) is Shown
     assert record.request_headers is shown
     assert shown == [(b"authorization", b"[redacted]"), (b"x-custom", b"a [redacted]"), (b"accept", b"*/*")]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=list(PROVIDERS))
+@pytest.mark.parametrize("case", [bytes.lower, bytes.upper, bytes.title])
+def test_no_provider_credential_survives(make_record: Callable[..., Record], provider, case: Callable[[bytes], bytes]) -> None:
+    secret = "A1b2-C3d4_E5f6.G7h8"
+    name, value = provider.credential(secret).split(b":", 1)
+    head = (
+        b"POST /v1/models/gemini:generateContent?alt=sse&key=" + secret.encode() + b"&x=1 HTTP/1.1\r\nhost: api.example.com\r\n"
+        + case(name) + b":" + value + b"content-length: 12\r\naccept: */*\r\n\r\n"
+    )  # fmt: skip
+    record = make_record(sent_head=head, response_headers=[(case(name), value.strip())], request_headers=[(case(name), value.strip())])
+
+    redact(record)
+    again = record.sent_head
+    redact(record)
+
+    assert secret not in str(record)
+    assert record.sent_head == again
+    assert record.sent_head.startswith(
+        b"POST /v1/models/gemini:generateContent?alt=sse&key=[redacted]&x=1 HTTP/1.1\r\nhost: api.example.com"
+    )
+    assert record.sent_head.endswith(b"\r\ncontent-length: 12\r\naccept: */*\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"GET", b"GET /v1/x", b"GET /v1/x?token=a b HTTP/1.1", b"x-custom: Bearer " + KEY, b": nothing", b"cookie:a=" + KEY,
+        b"\xff\xfe: " + KEY,
+    ],
+)  # fmt: skip
+def test_lines_of_a_head(line: bytes) -> None:
+    shown = head_without_secrets(line + b"\r\n\r\n")
+
+    assert KEY not in shown
+    assert shown.endswith(b"\r\n\r\n")
+    assert head_without_secrets(line + b"\r\n\r\n") == shown
+
+
+@pytest.mark.parametrize("end", [b"12", b"12\r\nx-api-key: hunter2", b"x\r\nx-api-key: hunter2", b"", b"12\r\ncontent-length: 3"])
+def test_a_head_is_the_same_whether_it_was_seen_or_not(end: bytes) -> None:
+    head = b"POST /v1/x?key=hunter2 HTTP/1.1\r\nauthorization: Bearer hunter2\r\ncontent-length: " + end + b"\r\n\r\n"
+    first = head_without_secrets(head)
+
+    assert b"hunter2" not in first and head_without_secrets(head) == first
+    assert first.split(b"\r\n")[0] == b"POST /v1/x?key=[redacted] HTTP/1.1" and first.endswith(b"\r\n\r\n")
+    assert [line.partition(b":")[0] for line in first.split(b"\r\n")[1:]] == [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]]
+
+
+def test_what_was_seen_is_forgotten_when_it_is_much() -> None:
+    for number in range(5000):
+        head_without_secrets(b"GET /%d HTTP/1.1\r\nx-api-key: a\r\ncontent-length: %d\r\n\r\n" % (number, number))
+        assert head_without_secrets(b"GET / HTTP/1.1\r\nx-number: %d\r\nx-api-key: %d\r\n\r\n" % (number, number)).count(b"[redacted]") == 1
+    assert max(len(redaction._heads), len(redaction._lines)) < 5000
+
+
+@pytest.mark.parametrize("layer", ["ruled_body", "sent_body", "came_body"])
+def test_every_layer_is_looked_through(make_record: Callable[..., Record], layer: str) -> None:
+    body = b"a key: " + KEY
+    record = make_record(**{layer: [body[:10], body[10:]] if layer == "came_body" else body})
+
+    redact(record)
+
+    shown = getattr(record, layer)
+    assert shown == ([b"a key: [redacted]"] if layer == "came_body" else b"a key: [redacted]")

@@ -1,136 +1,156 @@
-"""Records packed into a segment come back whole, without credentials, or not at all."""
+"""Records gathered in groups come back whole, without credentials, or not at all."""
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.accounts.models import OPERATOR
+from penstock.records.entries import OPERATOR_SHELF
 from penstock.records.record import Record
-from penstock.records.segments import GROUP_BYTES, LARGE_BYTES, Draft, open_store, segment_path, unpack
+from penstock.records.segments import (
+    GROUP_BYTES,
+    SEGMENT_BYTES,
+    SEGMENT_RECORDS,
+    SPAN_MS,
+    Draft,
+    compressor,
+    expand,
+    head_of,
+    records_of,
+    segment_path,
+)  # fmt: skip
 
 KEY = b"sk-" + b"a1B2" * 12
+T = 1_700_000_000_000
+Make = Callable[..., Record]
 
 
-def pack(records: list[Record]) -> tuple[list[str], bytes]:
-    """One segment of the records."""
-    draft = Draft()
-    for record in records:
-        draft.add(record)
-    return draft.ids, draft.finish()
-
-
-def ids_of(records: list[Record]) -> list[str]:
-    return [record.id for record in records]
+def unpacked(groups: list[bytes]) -> list[Record]:
+    return [record for group in groups for record in records_of(group)]
 
 
 @given(st.lists(st.tuples(st.binary(max_size=300), st.lists(st.binary(max_size=300), max_size=4)), max_size=10))
-def test_what_is_packed_is_unpacked(bodies: list[tuple[bytes, list[bytes]]]) -> None:
+def test_what_is_added_comes_back(bodies: list[tuple[bytes, list[bytes]]]) -> None:
     given = [Record(f"req_{place}", place, None, "POST", "/v1/x", "w", None, None, [], one, 200, [], two, 1, False, "complete")
              for place, (one, two) in enumerate(bodies)]  # fmt: skip
+    draft = Draft()
+    for record in given:
+        draft.add(record)
 
-    ids, data = pack(given)
+    found = unpacked(draft.close())
 
-    assert ids == ids_of(given)
-    assert unpack(data) == given
-    assert [(record.request_body, b"".join(record.response_body)) for record in unpack(data)] == [
-        (one, b"".join(two)) for one, two in bodies
-    ]
+    assert found == given
+    assert [(record.request_body, b"".join(record.response_body)) for record in found] == [(one, b"".join(two)) for one, two in bodies]
 
 
-def test_credentials_are_not_in_a_segment(make_record: Callable[..., Record]) -> None:
-    plain = [make_record() for _ in range(3)]
-    telling = make_record(
-        path="/v1/models?key=hidden-in-query",
-        request_headers=[(b"Authorization", b"Bearer hidden-in-header")],
-        request_body=b'{"prompt":"is ' + KEY + b' valid?"}',
-        response_body=[b"no: " + KEY[:20], KEY[20:]],
+@pytest.mark.parametrize("size", [10, GROUP_BYTES // 7, GROUP_BYTES, 3 * GROUP_BYTES])
+def test_places_in_groups_of_all_sizes(make_record: Make, size: int) -> None:
+    draft = Draft()
+    given = [make_record(request_body=b"x" * (size if place % 3 == 1 else 10)) for place in range(60)]
+    for record in given:
+        draft.add(record)
+    groups = [records_of(group) for group in draft.close()]
+
+    for record, row in zip(given, draft.shelves[OPERATOR_SHELF], strict=True):
+        group, position = row[-1]
+        assert groups[group][position] == record
+    assert all(len(group) == 1 or sum(len(record.request_body) for record in group) <= GROUP_BYTES for group in groups)
+    assert draft.raw_bytes >= sum(len(record.request_body) for record in given)
+    assert draft.close() == draft.close()
+
+
+def test_shelves(make_record: Make) -> None:
+    draft = Draft()
+    for account_id, for_owner, for_operator in (("acc_1", True, True), ("acc_1", True, False), (None, True, False), ("acc_2", False, True)):
+        draft.add(make_record(account_id=account_id, for_owner=for_owner, for_operator=for_operator))
+
+    assert {shelf: len(rows) for shelf, rows in draft.shelves.items()} == {OPERATOR_SHELF: 2, "acc_1": 2, OPERATOR: 1}
+
+
+def test_credentials_are_not_in_a_segment(make_record: Make) -> None:
+    draft = Draft()
+    draft.add(
+        make_record(
+            path="/v1/models?key=hidden-in-query",
+            request_headers=[(b"Authorization", b"Bearer hidden-in-header")],
+            request_body=b'{"prompt":"is ' + KEY + b' valid?"}',
+            response_body=[b"no: " + KEY[:20], KEY[20:]],
+        )
     )
 
-    _, data = pack([*plain[:2], telling, plain[2]])
-
-    bare = zstandard.ZstdDecompressor().stream_reader(data).read()
-    assert b"hidden" not in bare
-    assert KEY not in bare
-    assert [record.id for record in unpack(data)] == [plain[0].id, plain[1].id, telling.id, plain[2].id]
-    assert unpack(data)[2].response_body == [b"no: [redacted]"]
+    [group] = draft.close()
+    assert b"hidden" not in group
+    assert KEY not in group
+    assert "hidden" not in str(draft.shelves)
+    assert records_of(group)[0].response_body == [b"no: [redacted]"]
 
 
-def test_one_record_that_cannot_be_encoded_does_not_take_the_others_with_it(make_record: Callable[..., Record]) -> None:
+def test_one_record_that_cannot_be_encoded_does_not_take_the_others_with_it(make_record: Make) -> None:
     first, bad, last = make_record(), make_record(duration_ms=1 << 70), make_record()
     draft = Draft()
     draft.add(first)
-    size_bytes = draft.size_bytes
-
     with pytest.raises(ValueError, match=bad.id):
         draft.add(bad)
-    assert (draft.ids, draft.size_bytes) == ([first.id], size_bytes)
+    assert draft.count == 1
     draft.add(last)
 
-    assert unpack(draft.finish()) == [first, last]
-    assert draft.ids == ids_of([first, last])
+    assert unpacked(draft.close()) == [first, last]
+    assert [row[1] for row in draft.shelves[OPERATOR_SHELF]] == [first.id, last.id]
+
+
+def test_when_a_draft_is_full(make_record: Make) -> None:
+    many, large = Draft(), Draft()
+    while not many.is_full:
+        many.add(make_record())
+    while not large.is_full:
+        large.add(make_record(request_body=bytes(50_000)))
+
+    assert many.count == SEGMENT_RECORDS
+    assert SEGMENT_BYTES <= large.raw_bytes < SEGMENT_BYTES + 200_000
+
+
+def test_a_draft_takes_what_ended_at_about_the_same_time(make_record: Make) -> None:
+    draft = Draft()
+    assert draft.takes(0)
+    draft.add(make_record(created_at_ms=T))
+
+    moments = [T - SPAN_MS, T - SPAN_MS // 2, T - SPAN_MS // 2 + 1, T, T + SPAN_MS // 2 - 1, T + SPAN_MS // 2, T + SPAN_MS]
+    assert [draft.takes(moment) for moment in moments] == [False, False, True, True, True, False, False]
 
 
 @pytest.mark.parametrize("damage", ["gone", "short", "foreign", "changed"])
-def test_a_damaged_segment_is_refused(make_record: Callable[..., Record], damage: str) -> None:
-    _, data = pack([make_record() for _ in range(5)])
-    damaged = {"gone": b"", "short": data[:-10], "foreign": b"\0" * 50, "changed": data[:30] + bytes([data[30] ^ 1]) + data[31:]}
+def test_a_damaged_frame_is_refused(damage: str) -> None:
+    frame = compressor().compress(b"some text that is long enough, " * 20)
+    damaged = {"gone": b"", "short": frame[:-10], "foreign": b"\0" * 50, "changed": frame[:30] + bytes([frame[30] ^ 1]) + frame[31:]}
 
     with pytest.raises(ValueError, match=r"."):
-        unpack(damaged[damage])
+        expand(damaged[damage])
 
 
-def test_a_segment_that_expands_too_far_is_refused(make_record: Callable[..., Record]) -> None:
-    _, data = pack([make_record(response_body=[bytes(3_000_000)])])
+def test_a_frame_that_expands_too_far_is_refused() -> None:
+    frame = compressor().compress(bytes(3_000_000))
 
-    assert len(unpack(data, 3_100_000)) == 1
+    assert len(expand(frame, 3_000_000)) == 3_000_000
     with pytest.raises(ValueError, match="longer"):
-        unpack(data, 2_900_000)
+        expand(frame, 2_999_999)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 200])
-@pytest.mark.parametrize("size", [10, GROUP_BYTES // 7, LARGE_BYTES])
-def test_groups_of_all_sizes(make_record: Callable[..., Record], count: int, size: int) -> None:
-    """Small ones are compressed as they come, those after a large one by `finish`: the order stays."""
-    sizes = [size if place % 3 == 1 else 10 for place in range(min(count, 50_000_000 // size))]
-    records = [make_record(request_body=b"%d" % place + b"x" * size) for place, size in enumerate(sizes)]
+def test_a_frame_that_does_not_say_how_long_it_is() -> None:
+    streamed = zstandard.ZstdCompressor().compressobj()
+    frame = streamed.compress(b"x") + streamed.flush()
 
-    ids, data = pack(records)
-
-    assert unpack(data) == records
-    assert ids == ids_of(records)
+    with pytest.raises(ValueError, match="longer"):
+        expand(frame)
 
 
-def test_what_is_gathered_is_compressed(make_record: Callable[..., Record]) -> None:
-    draft = Draft()
-    closed = [draft.add(make_record(response_body=[bytes(10_000)])) for _ in range(60)]
-
-    assert closed[:12] == [False] * 6 + [True] + [False] * 5
-    assert draft.raw_bytes > 500_000
-    assert draft.size_bytes < 2 * GROUP_BYTES
-    assert not draft.is_large
-    assert len(unpack(draft.finish())) == 60
-
-
-def test_a_large_group_waits_for_a_thread(make_record: Callable[..., Record]) -> None:
-    draft = Draft()
-    draft.add(make_record(response_body=[bytes(LARGE_BYTES + 1)]))
-
-    assert draft.is_large
-    assert draft.size_bytes > LARGE_BYTES
+def test_the_head_makes_one_array_of_all_groups() -> None:
+    assert head_of(3) == b"\xdd\0\0\0\3"
 
 
 def test_segments_are_kept_by_day() -> None:
-    assert segment_path("seg_1", 1_700_000_000_000) == "2023/11/14/seg_1.zst"
-
-
-def test_only_we_may_read_the_store(tmp_path: Path) -> None:
-    open_store(tmp_path / "data").put("2023/11/14/seg_1.zst", b"x")
-
-    assert stat.S_IMODE((tmp_path / "data" / "records").stat().st_mode) == 0o700
-    assert (tmp_path / "data" / "records" / "2023/11/14/seg_1.zst").read_bytes() == b"x"
+    assert segment_path("seg_1", T) == "2023/11/14/seg_1.zst"

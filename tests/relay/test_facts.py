@@ -176,3 +176,15 @@ def test_what_is_refused_before_it_was_sent_is_not_recorded(rig):
     rig.know(KEY, record=True)
     rig.client().says(ask(body=b"{"))
     assert rig.kept.records == []
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_account_is_not_told_who_the_operator_is_to_the_provider(make_rig, own):
+    rig = make_rig(record=True)
+    rig.trust()
+    rig.know(KEY, record=own)
+    client, vendor = rig.client(), rig.vendor()
+    client.says(ask())
+    vendor.says(answer(b'{"error":{}}', b"OpenAI-Organization: acme", b"x-shown: 1", status=404))
+    headers = dict(rig.kept.records[0].response_headers)
+    assert (headers[b"openai-organization"], headers[b"x-shown"]) == (b"[redacted]" if own else b"acme", b"1")

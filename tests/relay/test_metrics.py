@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 import penstock
-from penstock.relay.metrics import Counts, Metrics, Snapshot
+from penstock.relay.metrics import Counts, Metrics, Snapshot, Spread
 from penstock.upstream.usage import Usage
 
 
@@ -111,3 +114,42 @@ def test_other_workers_are_added_but_the_gauges_of_dead_ones_are_not():
     assert page["penstock_open_holds",] == 8
     assert page["penstock_records_dropped_total",] == 6
     assert mine.counts.cost_nano == 10
+
+
+def test_phases_and_lateness_are_histograms():
+    metrics = Metrics()
+    marks = (0, 5_000, 60_000, 1_000_000, 1_000_000, 71_000_000_000, 71_000_000_000, 71_000_300_000)
+    for _ in range(2):
+        metrics.exchange_ended("chat", 200, "complete", 100, 1, None, 0, marks)
+    metrics.exchange_ended("models", 200, "complete", 0, 0, None, 0)
+    metrics.loop_was_late(1_500)
+    page = samples(metrics.page())
+    sums = {name[1]: value for name, value in page.items() if name[0] == "penstock_phase_seconds_sum"}
+    assert sums == pytest.approx(
+        {"edge_wait": 1e-5, "admit": 11e-5, "route": 188e-5, "connect": 0, "first_byte": 141.998, "stream": 0, "settle": 6e-4}
+    )
+    assert {value for name, value in page.items() if name[0] == "penstock_phase_seconds_count"} == {2}
+    assert page["penstock_phase_seconds_bucket", "60.0", "first_byte"] == 0
+    assert page["penstock_phase_seconds_bucket", "+Inf", "first_byte"] == 2
+    assert page["penstock_phase_seconds_bucket", "1e-05", "edge_wait"] == 2
+    assert page["penstock_loop_late_seconds_bucket", "0.001"] == 0
+    assert page["penstock_loop_late_seconds_bucket", "0.002"] == 1
+
+
+def test_phases_of_others_are_added():
+    mine, theirs = Metrics(), Metrics()
+    for metrics in (mine, theirs):
+        metrics.exchange_ended("chat", 200, "complete", 100, 1, None, 0, tuple(range(0, 8_000, 1000)))
+    page = samples(mine.page([theirs.snapshot()]))
+    assert page["penstock_phase_seconds_count", "settle"] == 2
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=600))
+def test_many_at_once_fall_into_the_same_buckets_as_one_by_one(values):
+    ends = (1, 10, 1000, 10**6)
+    spread = Spread([0] * 5)
+    spread.add_us(ends, values)
+    alone = [0] * 5
+    for value in filter(None, values):
+        alone[bisect_left(ends, value)] += 1
+    assert (spread.counts, spread.sum_us) == (alone, sum(values))

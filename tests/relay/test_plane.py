@@ -17,6 +17,7 @@ def test_what_settings_decide_is_decided_once(make_rig):
     assert (plain.attempts, plain.record_limit, plain.shows) == (4, 7, False)
     for name in ("show_cost", "show_channel", "show_overhead"):
         assert make_rig(**{name: True}).plane.shows
+    assert make_rig(show_timing=True).plane.timed and not plain.timed
 
 
 def test_connections_are_those_that_uvicorn_counts(rig):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from fake_ends import CHAT, ask
-from penstock.relay.request import cross, request_on, request_over
+from penstock.relay.request import cross, request_on, request_over, sent_of
 from penstock.relay.route import choose, find_lanes
+from penstock.upstream.channel import Channel, Terms
+from penstock.upstream.lanes import Lane
 from penstock.upstream.wires.wire import Ask
+
+TERMS = Terms(headers=((b"x-gate", b"hunter2"),))
 
 
 def routed(rig, model: str, exchange):
@@ -58,3 +62,12 @@ def test_a_multipart_form_gets_the_providers_name_of_the_model(rig):
     client.says(request.replace(b"application/json", b"multipart/form-data; boundary=b"))
     head, _, sent = vendor.hears().partition(b"\r\n\r\n")
     assert b"\r\n\r\nwhisper-1\r\n" in sent and b"content-length: %d" % len(sent) in head
+
+
+def test_what_is_kept_of_a_request_has_no_header_of_the_operators(rig):
+    exchange = rig.exchange(b"POST /v1/chat/completions", body=CHAT)
+    lane = routed(rig, "gpt-4o", exchange)
+    channel = Channel("own", lane.channel.provider, "http://127.0.0.1:1/v1", lane.channel.pool, secret="hunter2-too", terms=TERMS)
+    request = request_on(Lane(channel, "gpt-4o", "gpt-4o"), exchange.wire.peek(CHAT), exchange)
+    sent = sent_of(request, CHAT, 100, channel)
+    assert b"hunter2" in request and b"hunter2" not in sent.head and b"x-gate: [redacted]\r\n" in sent.head

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from penstock.kit.errors import PenstockError
 from penstock.relay import route as module
 from penstock.relay.route import choose, estimate, price_of
+from penstock.upstream.channel import Terms
 from penstock.upstream.names import Names
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
@@ -154,17 +157,46 @@ def test_a_wire_that_nobody_speaks(rig):
 def test_the_estimate_is_input_by_size_and_output_by_its_cap(rig, routed):
     route = routed("gpt-4o", rig=rig)
     price = price_of(route.lanes[0], rig.caller, rig.plane)
-    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.plane) == (
+    assert estimate(price, Ask(model="gpt-4o", input_size=400, output_cap=50), route, rig.caller, rig.exchange(), rig.plane) == (
         price.at_most(100, 50),
         150,
     )
     cap = rig.settings.default_output_tokens
-    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (price.at_most(100, cap), 100 + cap)
-    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.plane) == (0, 100 + cap)
+    assert estimate(price, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.exchange(), rig.plane) == (
+        price.at_most(100, cap),
+        100 + cap,
+    )
+    assert estimate(None, Ask(model="gpt-4o", input_size=400), route, rig.caller, rig.exchange(), rig.plane) == (0, 100 + cap)
     known = Ask(model="gpt-4o", input_size=400, quantity=Usage(output_tokens=1000))
-    assert estimate(price, known, route, rig.caller, rig.plane)[0] == price.at_most(100, cap) + price.cost(Usage(output_tokens=1000))
+    assert estimate(price, known, route, rig.caller, rig.exchange(), rig.plane)[0] == price.at_most(100, cap) + price.cost(
+        Usage(output_tokens=1000)
+    )
 
 
 def test_what_has_no_model_has_no_price(rig, routed):
     route = routed(None, b"GET /v1/models", rig=rig)
     assert price_of(route.lanes[0], rig.caller, rig.plane) is None
+
+
+def test_a_rule_s_tags_hold_for_the_one_channel_that_is_asked_for(rig):
+    rig.trust()
+    caller, ask, exchange = rig.know("sk-" + "b" * 48, channel="openai"), Ask(model="gpt-4o", input_size=400), rig.exchange()
+    exchange.ruling = SimpleNamespace(tags=("eu",), fallbacks=None)
+    with pytest.raises(PenstockError, match="the tag 'eu', which a rule asks for") as refused:
+        choose(caller, ask, exchange, rig.plane)
+    assert refused.value.code == "model_not_found"
+    rig.plane.channels[0].terms = Terms(tags=("eu", "fast"))
+    assert names(choose(caller, ask, exchange, rig.plane)) == ["openai"]
+
+
+def test_a_caller_may_be_kept_to_one_channel(rig):
+    rig.trust()
+    caller = rig.know("sk-" + "b" * 48, channel="anthropic", fallbacks=(("*", ("gpt-4o",)),))
+    ask = Ask(model="claude-sonnet-4-5", input_size=400)
+    assert names(choose(caller, ask, rig.exchange(), rig.plane)) == ["anthropic"]
+    assert names(choose(caller, Ask(model="claude-sonnet-4-5", respelled=True), rig.exchange(), rig.plane)) == ["anthropic"]
+    for other in ("openai2", ""):
+        caller = rig.know("sk-" + "c" * 48, channel=other)
+        with pytest.raises(PenstockError) as refused:
+            choose(caller, ask, rig.exchange(), rig.plane)
+        assert (refused.value.code, refused.value.param) == ("model_not_found", "channel")

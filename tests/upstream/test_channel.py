@@ -93,6 +93,23 @@ def test_a_channels_own_headers_take_the_place_of_the_clients():
     assert sent.count(b"x-title: ours\r\n") == 1 and b"theirs" not in sent and b"x-titles: kept" in sent and b"openai-project: p" in sent
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "azure-openai"])
+def test_what_is_the_operators_is_not_in_a_head_that_is_shown(provider):
+    found = channel(provider, terms=Terms(headers=((b"ocp-apim-subscription-key", b"hunter2"), (b"x-title", b"ours"))))
+    sent = found.request(b"POST", "/v1/chat/completions", b"", b"x-title: theirs\r\nx-other: theirs\r\n", "m")
+    shown = found.as_shown(sent)
+    assert b"hunter2" in sent and b"sk-test" in sent
+    assert not any(secret in shown for secret in (b"hunter2", b"ours", b"sk-test"))
+    assert b"\r\nocp-apim-subscription-key: [redacted]\r\nx-title: [redacted]\r\nx-other: theirs\r\n" in shown
+    assert [line.partition(b":")[0] for line in shown.split(b"\r\n")[1:]] == [line.partition(b":")[0] for line in sent.split(b"\r\n")[1:]]
+
+
+def test_a_head_with_the_clients_own_credential_is_shown_as_it_is():
+    found = channel(secret=None)
+    sent = found.request(b"POST", "/v1/chat/completions", b"", b"x-other: theirs\r\n")
+    assert found.as_shown(sent) == sent
+
+
 @pytest.mark.parametrize(
     "url", ["https://host/a b", "https://host/\xe9", "https://host/v1?x=y", "https://host/v1#x", "ftp://host", "https://"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -13,19 +14,27 @@ import pytest
 from sqlalchemy import text
 
 from member import Member, join
+from penstock.accounts.identity import CLI, Identity
+from penstock.records.service import Policy
 
 CENT = 10_000_000
 NUMBERS = count()
 WATCHED = (
     "account", "key", "session", "membership", "purse", "entry", "free_grant", "charge", "price_override", "multiplier", "tier", "code",
+    "record_policy", "record_share", "rule",
 )  # fmt: skip
 BODIES: tuple[Any, ...] = (
     None,
     {},
     {"name": "stolen"},
+    {"name": "stolen", "then": [{"do": "delete", "path": "user"}]},
+    {"ruleName": "stolen", "priority": 9, "enabled": False},
     {"amount_nano": 5, "ref": "x", "note": "x"},
     {"name": "stolen", "limits": None, "disabled": True, "role": "admin", "prepaid": False},
     {"until_at": "2099-01-01T00:00:00Z"},
+    {"model": "demo"},
+    {"shelf": "operator"},
+    {"record": True},
 )
 
 
@@ -34,18 +43,27 @@ class World:
 
     def __init__(self, gateway: Any) -> None:
         self.gateway = gateway
-        self.victim = join(gateway, paid_nano=CENT, free_nano=CENT)
+        self.victim = join(gateway, paid_nano=CENT, free_nano=CENT, record=True)
         self.stranger = join(gateway, paid_nano=CENT)
         with httpx.Client(base_url=gateway.url) as client:
             body = {"model": "demo", "max_tokens": 5, "messages": [{"role": "user", "content": "my secret"}]}
             client.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {self.victim.token}"}).raise_for_status()
+        rule = {"name": "my secret", "then": [{"do": "append_system", "text": "my secret"}]}
+        gateway.run(gateway.app.state.rules.create(CLI, rule, self.victim.account_id))
         self.managing = gateway.run(gateway.parts.keys.create("managing", account_id=self.stranger.account_id, kind="management")).token
         self.ids = {
             "account_id": [self.victim.account_id],
             "key_id": [row["id"] for row in self._rows("key", self.victim)],
             "charge_id": [row["id"] for row in self._rows("charge", self.victim)],
             "entry_id": [row["id"] for row in self._rows("entry", self.victim)],
+            "rule_id": [row["id"] for row in self._rows("rule", self.victim)],
         }
+        record_id = self.ids["charge_id"][0]
+        gateway.run(gateway.parts.records.flush())
+        owner = Identity(self.victim.account_id, "member", "session", "")
+        gateway.run(gateway.parts.records.set_policy(owner.account_id, Policy(record=True, redact_paths=("user",))))
+        share = gateway.app.state.sharing.share(owner, owner.account_id, record_id, lasts_s=600, headers=True, bodies=True)
+        self.ids |= {"record_id": [record_id], "share_id": [gateway.run(share).row.id]}
         self.known = [one for ids in self.ids.values() for one in ids]
 
     def _rows(self, table: str, member: Member | None) -> list[dict[str, Any]]:
@@ -58,6 +76,7 @@ class World:
 
     def state(self) -> dict[str, list[str]]:
         """Everything that the stranger must not change: all that is the victim's, and all that is nobody's."""
+        self.gateway.run(self.gateway.parts.records.flush())
         kept = {}
         for table in WATCHED:
             rows = [row for row in self._rows(table, None) if row.get("account_id", row.get("id")) != self.stranger.account_id]
@@ -66,6 +85,11 @@ class World:
                 {name: row[name] for name in row if name not in ("balance", "seen_at_ms")} for row in rows if row.get("kind") != "charge"
             ]
             kept[table] = sorted(json.dumps(row, default=str, sort_keys=True) for row in settled)
+        pages = [row for row in self._rows("record_page", None) if row["shelf"] != self.stranger.account_id]
+        counted: Counter[str] = Counter()
+        for page in pages:  # which page a record is on changes by itself
+            counted[page["shelf"]] += page["count"]
+        kept["records"] = [f"{shelf}: {count}" for shelf, count in sorted(counted.items())]
         return kept
 
 
@@ -90,7 +114,8 @@ def routes(world: World) -> list[tuple[str, str]]:
 
 def test_the_walk_finds_the_routes(world):
     paths = {path for _, path in routes(world)}
-    assert {"/api/keys", "/api/accounts", "/api/me", "/api/balance", "/api/charges", "/api/events"} <= paths and len(paths) > 40
+    known = {"keys", "accounts", "me", "balance", "charges", "events", "records"}
+    assert {f"/api/{name}" for name in known} <= paths and len(paths) > 40
 
 
 def test_without_an_identity_nothing_of_anybody_is_shown(world):
@@ -122,7 +147,7 @@ def test_a_stranger_reads_and_changes_nothing(world):
             if method == "DELETE" and path == "/api/me":
                 pytest.fail("a key deleted its account")
     after = world.state()
-    assert [row for table in WATCHED for row in after[table] if row not in before[table]] == []
+    assert [row for table in after for row in after[table] if row not in before[table]] == []
     assert after == before
 
 

@@ -12,16 +12,20 @@ from itertools import count
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import requests
 from hypothesis import HealthCheck, Phase, given, settings
 
 from live_gateway import LiveGateway
+from made_records import made
 from member import Member, join
 from penstock.accounts.api.gate import COOKIE, CSRF_HEADER
-from penstock.accounts.identity import CLI
+from penstock.accounts.identity import CLI, Identity
 from penstock.accounts.service import Draft
 from penstock.accounts.sessions import Browser
+from penstock.kit.clock import now_ms
+from penstock.records.record import Record
 
 with warnings.catch_warnings(action="ignore"):  # what it imports is not ours to mend
     import schemathesis
@@ -37,7 +41,7 @@ with warnings.catch_warnings(action="ignore"):  # what it imports is not ours to
 
 TAGS = (
     "accounts", "events", "joining", "me", "password resets", "sessions", "setup", "tiers",
-    "keys", "channels", "prices", "money", "codes", "membership", "bill", "platform",
+    "keys", "rules", "channels", "prices", "money", "codes", "membership", "bill", "platform", "records",
 )  # fmt: skip
 EXAMPLES = 6
 """Of each operation, each kind of data and each caller."""
@@ -83,6 +87,11 @@ class World:
     def _key(self, name: str, **terms: Any) -> Any:
         return self.gateway.run(self.gateway.parts.keys.create(name, account_id=self.member.account_id, **terms))
 
+    def _rule(self, name: str) -> str:
+        rules = self.gateway.app.state.rules
+        given = {"name": name, "then": [{"do": "set", "path": "user", "value": "x"}]}
+        return self.gateway.run(rules.create(CLI, given, self.member.account_id)).id
+
     def ids(self, operation: Any) -> dict[str, Any]:
         """Parameters of the path that name something: fresh things, so that what one operation deletes no other misses."""
         number = next(self._numbers)
@@ -90,11 +99,30 @@ class World:
             "account_id": lambda: self.gateway.run(self.accounts.accounts.create(CLI, Draft(f"account {number}"))).id,
             "key_id": lambda: self._key(f"key {number}").key.id,
             "charge_id": lambda: self.charge_id,
+            "record_id": self._record,
+            "share_id": self._share,
+            "rule_id": lambda: self._rule(f"rule {number}"),
             "name": lambda: "free",
             "tier": lambda: "free",
             "model": lambda: "demo",
         }
         return {name: known[name]() for parameter in operation.path_parameters if (name := parameter.name) in known}
+
+    def _record(self) -> str:
+        """A fresh record on the member's shelf, and on the administrator's: the shelf of who asks is meant."""
+        record = made(account_id=self.member.account_id, created_at_ms=now_ms())
+        self.gateway.run(self._put(record, msgspec.structs.replace(record, account_id=self.admin_id)))
+        return record.id
+
+    def _share(self) -> str:
+        who = Identity(self.member.account_id, "member", "session", "")
+        share = self.gateway.app.state.sharing.share(who, who.account_id, self._record(), lasts_s=60, headers=True, bodies=True)
+        return self.gateway.run(share).row.id
+
+    async def _put(self, *records: Record) -> None:
+        for record in records:
+            self.gateway.parts.recorder.put(record)
+        await self.gateway.parts.records.flush()
 
     def session(self) -> dict[str, Any]:
         """Cookie and header of an administrator who has signed in afresh: signing out is an operation too."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from penstock.cli import accounts, books, channels, keys, money, operations, prices
+from penstock.cli import accounts, books, channels, keys, money, operations, prices, records, rules
 
 cli = typer.Typer(
     name="penstock",
@@ -22,8 +22,10 @@ cli = typer.Typer(
 cli.add_typer(operations.operations)
 cli.add_typer(keys.key, name="key")
 cli.add_typer(channels.channel, name="channel")
+cli.add_typer(rules.rule, name="rule")
 cli.add_typer(accounts.account, name="account")
 cli.add_typer(prices.price, name="price")
+cli.add_typer(records.record, name="record")
 cli.add_typer(money.money)
 cli.add_typer(books.books)
 cli.add_typer(money.code, name="code")

@@ -197,9 +197,9 @@ def _with_accounts(data: Path | None, config: Path | None, act: Callable[[Parts]
     async def run(database: Database) -> T:
         from penstock.accounts.parts import Others, Parts
         from penstock.infra.mail import ConsoleMail
-        from penstock.keys.leaving import forget_keys
+        from penstock.leaving import ENDINGS
 
-        return await act(Parts(database, ConsoleMail(), settings, Others(endings=(forget_keys,))))
+        return await act(Parts(database, ConsoleMail(), settings, Others(endings=ENDINGS)))
 
     return with_database(data, config, run)
 

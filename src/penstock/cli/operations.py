@@ -138,9 +138,10 @@ def version() -> None:
 
 
 def _store(data: Path | None, config: Path | None) -> ObjectStore:
-    from penstock.records.segments import open_store
+    from penstock.records.vault import open_store
 
-    return open_store(settings_of(data=data, config=config).data)
+    settings = settings_of(data=data, config=config)
+    return open_store(settings.data, settings.records_url)
 
 
 def _told(act: Callable[[], Contents]) -> Contents:

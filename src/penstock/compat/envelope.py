@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from penstock.accounts.api.asking import Who
+from penstock.accounts.api.errors import sendable
 from penstock.kit.errors import PenstockError
 from penstock.kit.money import NANO_PER_DOLLAR, parse_dollars, round_half_up
 from penstock.upstream.dialects.platform import error_type
@@ -57,12 +58,20 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 """What calls say of their refusals, for `responses=`."""
 
 
-def takes(*required: str, **examples: str) -> dict[str, Any]:
-    """What a call says of its fields in the OpenAPI document, for `openapi_extra=`: an example of each, by name."""
-    properties = {name: {"type": "string", "examples": [example]} for name, example in examples.items()}
+def takes(*required: str, **examples: Any) -> dict[str, Any]:
+    """What a call says of its fields in the OpenAPI document, for `openapi_extra=`: an example of each, by name.
+
+    What is no text may be sent as text too, as forms have it.
+    """
+    properties = {name: {"type": _kind_of(example), "examples": [example]} for name, example in examples.items()}
     schema = {"type": "object", "properties": properties, "required": list(required)}
     kinds = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
     return {"requestBody": {"required": bool(required), "content": {kind: {"schema": schema} for kind in kinds}}}
+
+
+def _kind_of(example: Any) -> str | list[str]:
+    kinds = {bool: "boolean", int: "integer", list: "array", dict: "object"}
+    return "string" if isinstance(example, str) else [kinds[type(example)], "string"]
 
 
 def ok(data: Any, message: str) -> JSONResponse:
@@ -74,14 +83,15 @@ def refused(error: PenstockError) -> JSONResponse:
     """The answer to a call that is refused. What a key may not do is 401 here, as with one that is unknown."""
     status = 401 if error.code == "forbidden" else error.status
     headers = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
-    told = {"statusCode": status, "message": error.message, "errorType": error_type(error.code), "data": None}
+    told = {"statusCode": status, "message": sendable(error.message), "errorType": error_type(error.code), "data": None}
     return JSONResponse(told, status, headers)
 
 
-async def fields(request: Request) -> dict[str, Any]:
+async def fields(request: Request, fraction: Callable[[str], Any] = str) -> dict[str, Any]:
     """The fields of the body, whichever of urlencoded form, multipart form and JSON object it is; none for an empty one.
 
-    A form's fields are text, and a list of texts where one is repeated. Of JSON, numbers with a fraction are kept as their text.
+    A form's fields are text, and a list of texts where one is repeated. `fraction` makes what numbers with one become in JSON; amounts
+    are kept as their text.
     Raises PenstockError `invalid_json` and `invalid_request`.
     """
     text = (await request.body()).strip()
@@ -91,7 +101,7 @@ async def fields(request: Request) -> dict[str, Any]:
     if not text:
         return {}
     if kind.endswith("json") or text.startswith(b"{"):
-        return _object(text)
+        return _object(text, fraction)
     try:
         return _gathered(parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT))
     except ValueError:
@@ -150,9 +160,9 @@ class RateLimit:
             raise PenstockError("too_many_requests", words, retry_after_s=math.ceil((1 - left) / self._per_s))
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _object(text: bytes, fraction: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_float=str, parse_constant=_no_constant)
+        value = json.loads(text, parse_float=fraction, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

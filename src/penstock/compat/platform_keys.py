@@ -20,7 +20,7 @@ from penstock.compat.envelope import PREFIX, REFUSALS, Envelope, RateLimit, fiel
 from penstock.keys.facts import masked
 from penstock.keys.models import Key
 from penstock.keys.service import Keys
-from penstock.keys.terms import ID_PREFIX, NAME_LIMIT, Changes, Terms
+from penstock.keys.terms import NAME_LIMIT, Changes, Terms
 from penstock.kit import clock
 from penstock.kit.errors import PenstockError
 from penstock.kit.limits import read_limits
@@ -153,11 +153,7 @@ async def _meant(keys: Keys, given: dict[str, Any], who: Identity) -> Key:
     text = _text(given, "key")
     if not text:
         raise _invalid("key is missing.", "key")
-    if text.startswith(ID_PREFIX):
-        return await keys.get(text, who.account_id)
-    if "..." in text:
-        return await keys.of_mask(text, who.account_id)
-    return await keys.of_token(text, who.account_id)
+    return await keys.meant(text, who.account_id)
 
 
 async def _named(remark: str, act: Callable[[str], Awaitable[T]]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from penstock.compat.admission import is_prefetch, shows_secret
 from penstock.kit.sheets import csv_lines
 from penstock.records.door import Record, Recorder
 from penstock.records.readable import body_shown, headers_shown
-from penstock.records.service import Records
+from penstock.records.service import OPERATOR_SHELF, Opened, Records
 from penstock.settings import Settings
 
 COLUMNS = (
@@ -30,6 +31,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+_log = logging.getLogger("penstock.records")
 _SAID = {
     "unset": (403, "Set API_SEC_KEY to use this address.", "请先设置 API_SEC_KEY，才能使用此地址。"),
     "refused": (401, "The key is missing or wrong: pass API_SEC_KEY as ?key=.", "密钥缺失或错误，请通过 ?key= 传入 API_SEC_KEY。"),
@@ -62,7 +64,7 @@ def router(recorder: Recorder, service: Records, settings: Settings) -> APIRoute
         now = datetime.now(UTC)
         headers = {**_HEADERS, "content-disposition": f'attachment; filename="penstock-logs-{now:%Y%m%dT%H%M%SZ}.{shape}"'}
         media_type, export = _EXPORTS[shape]
-        return StreamingResponse(export(service.batches()), media_type=media_type, headers=headers)
+        return StreamingResponse(export(_batches(service.read(OPERATOR_SHELF))), media_type=media_type, headers=headers)
 
     @routes.get("/clear-logs", operation_id="clear_logs_by_get")
     @routes.post("/clear-logs", operation_id="clear_logs_by_post")
@@ -74,7 +76,7 @@ def router(recorder: Recorder, service: Records, settings: Settings) -> APIRoute
         if is_prefetch(request):
             return _say("prefetch")
         await recorder.flush()
-        await service.clear()
+        await service.clear(OPERATOR_SHELF)
         return _say("cleared")
 
     return routes
@@ -115,6 +117,23 @@ def _csv_line(record: Record) -> str:
 
 def _json_text(record: Record) -> str:
     return json.dumps(_facts(record), ensure_ascii=False)
+
+
+async def _batches(opened: AsyncIterator[Opened]) -> AsyncIterator[list[Record]]:
+    """Records that can be read, some at a time: not so many that they take much memory."""
+    batch: list[Record] = []
+    size = 0
+    async for one in opened:
+        if one.record is None:
+            _log.warning("record %s is left out: %s", one.entry.id, one.missing)
+            continue
+        batch.append(one.record)
+        size += one.entry.request_bytes + one.entry.response_bytes
+        if size >= PIECE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 async def _csv(batches: AsyncIterator[list[Record]]) -> AsyncIterator[str]:

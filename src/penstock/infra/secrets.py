@@ -19,7 +19,8 @@ from penstock.kit.ids import new_id
 FILE = "secret.key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
-_VERSION = b"\x01"
+SEALED = b"\x01"
+"""What everything sealed begins with: the version of how."""
 _OTHERS = 0o077
 
 
@@ -31,15 +32,23 @@ class Secrets:
 
     def seal(self, plain: str, about: str) -> bytes:
         """The text, sealed; `about` names where it is kept, such as `channel_credential/crd_...`."""
-        nonce = os.urandom(NONCE_BYTES)
-        return _VERSION + nonce + self._box.encrypt(nonce, plain.encode(), about.encode())
+        return self.seal_bytes(plain.encode(), about)
 
     def open(self, sealed: bytes, about: str) -> str:
         """The text again. Raises PenstockError `wrong_secret_key`."""
-        if sealed[:1] == _VERSION:
+        return self.open_bytes(sealed, about).decode(errors="replace")
+
+    def seal_bytes(self, plain: bytes, about: str) -> bytes:
+        """Bytes, sealed like a text; what is sealed begins with `SEALED`."""
+        nonce = os.urandom(NONCE_BYTES)
+        return SEALED + nonce + self._box.encrypt(nonce, plain, about.encode())
+
+    def open_bytes(self, sealed: bytes, about: str) -> bytes:
+        """The bytes again. Raises PenstockError `wrong_secret_key`."""
+        if sealed[:1] == SEALED:
             nonce, box = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
             with contextlib.suppress(InvalidTag, ValueError):
-                return self._box.decrypt(nonce, box, about.encode()).decode()
+                return self._box.decrypt(nonce, box, about.encode())
         raise PenstockError(
             "wrong_secret_key",
             f"What is kept sealed as {about} cannot be opened with the secret key of this node: give it the key that it was sealed with "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import islice
 from typing import Generic, TypeVar
@@ -36,6 +38,7 @@ _MESSAGES = {
     "key_disabled": "This key is disabled. Enable it, or ask whoever runs this gateway.",
     "account_disabled": "The account of this key is disabled. Ask whoever runs this gateway.",
     "key_expired": "This key has expired. Ask for a new one.",
+    "not_found": "The key is not there any more.",
     "overloaded": "Keys cannot be looked up at the moment. Try again.",
     "shutting_down": "Penstock is stopping. Try again.",
 }
@@ -68,6 +71,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The membership's multiplier."""
     wants: tuple[Want, ...] = ()
     """The purses that a request draws on."""
+    channel: str | None = None
+    """The only channel that may be asked; None: any."""
 
     def allows(self, model: str) -> bool:
         """Whether this model may be used."""
@@ -133,10 +138,10 @@ class KeyRing:
         self._database = database
         self._now_ms = now_ms
         self._given: dict[bytes, Caller] = {}
-        """The key that the settings give, if they do: the operator's own, without limits."""
-        if given:
-            digest = sha256(given.get_secret_value().encode()).digest()
-            self._given[digest] = Caller(key_id=None, name="PROXY_API_KEY", account_id=OPERATOR)
+        """The key that the settings give, if they do: the operator's own, without limits. And what is lent at the moment."""
+        self._own = Caller(key_id=None, name="PROXY_API_KEY", account_id=OPERATOR) if given else None
+        if given and self._own:
+            self._given[sha256(given.get_secret_value().encode()).digest()] = self._own
         self._callers: Recent[Caller] = Recent(known_limit)
         self._refused: Recent[str] = Recent(unknown_limit)
         self._asked: dict[bytes, asyncio.Future[_Verdict]] = {}
@@ -202,6 +207,41 @@ class KeyRing:
         if verdict.expires_at_ms is not None and self._now_ms() >= verdict.expires_at_ms:
             raise _refusal("key_expired")
         return verdict
+
+    async def caller_of(self, key_id: str | None) -> Caller:
+        """Who has the key with this id; None is the key that the settings give.
+
+        Raises PenstockError `not_found` when it was deleted, as `find` does when it does not open, and DatabaseAway.
+        """
+        if key_id is None:
+            if self._own is None:
+                raise _refusal("not_found")
+            return self._own
+        now_ms = self._now_ms()
+        async with asyncio.timeout(LOOK_UP_S), self._database.session(read_only=True) as session:
+            found = select(Key, Account).join(Account, Account.id == Key.account_id).where(Key.id == key_id, Key.deleted_at_ms.is_(None))
+            row = (await session.execute(found)).one_or_none()
+            if row is None:
+                raise _refusal("not_found")
+            standings = await standings_of(session, {row.Account.id}, now_ms)
+            verdict = _verdict(row.Key, row.Account, standings[row.Account.id], None)
+        if isinstance(verdict, str):
+            raise _refusal(verdict)
+        if verdict.expires_at_ms is not None and now_ms >= verdict.expires_at_ms:
+            raise _refusal("key_expired")
+        return verdict
+
+    @contextmanager
+    def lent(self, caller: Caller) -> Iterator[str]:
+        """A token that is this caller's while it is lent, for a request that the gateway makes of itself. It opens nothing elsewhere."""
+        token = secrets.token_urlsafe(32)
+        digest = sha256(token.encode()).digest()
+        # What changes by itself was looked at a moment ago: this one does not live long enough to see it change.
+        self._given[digest] = msgspec.structs.replace(caller, until_ms=None, expires_at_ms=None)
+        try:
+            yield token
+        finally:
+            del self._given[digest]
 
     async def _answer_all(self) -> None:
         """Answer what is asked, in batches: a flood of unknown keys costs one query at a time, not one each."""

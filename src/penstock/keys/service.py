@@ -128,6 +128,14 @@ class Keys:
             raise _no_such_key()
         return found[0]
 
+    async def meant(self, text: str, account_id: str) -> Key:
+        """The key that someone means by its id, by the whole of it, or by what is shown of it."""
+        if text.startswith(ID_PREFIX):
+            return await self.get(text, account_id)
+        if "..." in text:
+            return await self.of_mask(text, account_id)
+        return await self.of_token(text, account_id)
+
     async def change(self, ref: str, *, account_id: str | None = None, who: Identity | None = None, **changes: Unpack[Changes]) -> Key:
         """Change what is given."""
 

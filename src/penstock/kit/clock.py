@@ -49,3 +49,8 @@ def _parse_iso(text: str) -> datetime:
 def iso(at_ms: int) -> str:
     """ISO 8601 in UTC, to the second: `2026-12-31T18:00:00Z`."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_ms(at_ms: int) -> str:
+    """ISO 8601 in UTC, to the millisecond: `2026-12-31T18:00:00.123Z`."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

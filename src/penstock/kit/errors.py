@@ -38,6 +38,7 @@ CODES = _codes(
     ("forbidden", 403, "The caller may not do this."),
     ("model_not_allowed", 403, "The key may not use this model."),
     ("wire_not_allowed", 403, "The key may not use this path."),
+    ("refused_by_rule", 403, "A rule of the account or of the operator refuses this request; its message says why."),
     ("address_not_allowed", 403, "The key may not be used from this address."),
     ("csrf_refused", 403, "The request did not show the session's CSRF token, or came from another site."),
     ("not_found", 404, "There is nothing at this path."),
@@ -73,14 +74,16 @@ CODES = _codes(
 class PenstockError(Exception):
     """A refusal or failure that is shown to the caller, in the caller's dialect.
 
-    `code` is a key of `CODES` and decides the status; `message` says what to do about it and never
+    `code` is a key of `CODES` and decides the status, unless `status` is given; `message` says what to do about it and never
     contains a secret. `param` names the offending field. `retry_after_s` becomes `retry-after`.
     """
 
-    def __init__(self, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
-        self.status = CODES[code].status
+        self.status = status or CODES[code].status
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import ceil
+from time import perf_counter
 
 
 class Pulse:
@@ -17,6 +18,9 @@ class Pulse:
     def __init__(self, every_s: float = 0.25) -> None:
         self.every_s = every_s
         self.tick = 0
+        self.late_us = 0
+        """How much later than it was due the last tick came: so long the loop was busy, or the machine. Timers are 1 ms coarse."""
+        self._due_s = 0.0
         self._sweepers: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -34,6 +38,7 @@ class Pulse:
 
     def start(self) -> None:
         """Start ticking on the running loop."""
+        self._due_s = perf_counter() + self.every_s
         self._timer = asyncio.get_running_loop().call_later(self.every_s, self._beat)
 
     def stop(self) -> None:
@@ -44,6 +49,9 @@ class Pulse:
 
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self.every_s, self._beat)
+        now_s = perf_counter()
+        self.late_us = max(0, int((now_s - self._due_s) * 1e6))
+        self._due_s = now_s + self.every_s
         self.tick += 1
         for sweeper in self._sweepers:
             sweeper()

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, event, exc, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from penstock.infra.database import BUSY_S, Database, DatabaseAway
+from penstock.infra.database import BUSY_S, Base, Database, DatabaseAway
+from penstock.records.models import EntriesRow, PageRow, SegmentRow
+from penstock.records.pages import Segment
 
 _CHECKPOINT_PAGES = 16_384
-
-_ADD = text(
-    "INSERT INTO record_segment (id, created_at_ms, path, count, size_bytes, first_id, last_id, record_ids) "
-    "VALUES (:id, :created_at_ms, :path, :count, :size_bytes, :first_id, :last_id, :record_ids) ON CONFLICT DO NOTHING"
-)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment that was stored as `path`: its size there, and the ids of its records in their order."""
-
-    id: str
-    created_at_ms: int
-    path: str
-    size_bytes: int
-    record_ids: list[str]
+_ROWS = 500
+"""Rows that SQLite is given in one statement."""
 
 
 class Index:
@@ -39,23 +29,12 @@ class Index:
         self._sqlite = None if database.path is None else _sqlite(database.path)
 
     async def add(self, segment: Segment) -> None:
-        """Add a segment, which has a record at least."""
-        ids = segment.record_ids
-        row = {
-            "id": segment.id,
-            "created_at_ms": segment.created_at_ms,
-            "path": segment.path,
-            "count": len(ids),
-            "size_bytes": segment.size_bytes,
-            "first_id": min(ids),
-            "last_id": max(ids),
-            "record_ids": "\n".join(ids),
-        }
-        if self._sqlite is None:
-            async with self._database.session() as session:
-                await session.execute(_ADD, row)
-        else:
-            await asyncio.to_thread(_add, self._sqlite, row)
+        """Add a segment. Until its own row is there, nobody sees its pages."""
+        if self._sqlite is not None:
+            await asyncio.to_thread(_add, self._sqlite, segment)
+            return
+        async with self._database.session() as session:
+            await add_rows(session, segment)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -63,17 +42,46 @@ class Index:
             self._sqlite.dispose()
 
 
-def _add(engine: Engine, row: dict[str, Any]) -> None:
-    """One statement, which is its own transaction, and one step of SQLite.
+async def add_rows(session: AsyncSession, segment: Segment) -> None:
+    """Add a segment in a transaction."""
+    connection = await session.connection()
+    if connection.dialect.name == "sqlite":
+        await connection.run_sync(_insert_all, segment)
+        return
+    for model, rows in _in_order(segment):
+        await connection.execute(postgresql.insert(model).on_conflict_do_nothing(), rows)
+
+
+def _in_order(segment: Segment) -> list[tuple[type[Base], list[dict[str, Any]]]]:
+    return [(EntriesRow, segment.entries), (PageRow, segment.pages), (SegmentRow, [segment.row])]
+
+
+def _add(engine: Engine, segment: Segment) -> None:
+    """Few statements, each its own transaction and one step of SQLite.
 
     The writer's lock is thus held for the time of the writing itself. A transaction would hold it while this thread waits
     for the interpreter, which a busy event loop gives it late, and the loop would wait for the lock to write a charge.
     """
     try:
         with engine.connect() as connection:
-            connection.execute(_ADD, row)
+            _insert_all(connection, segment)
     except exc.OperationalError as failure:
         raise DatabaseAway(str(failure.orig)) from failure
+
+
+def _insert_all(connection: Connection, segment: Segment) -> None:
+    for model, rows in _in_order(segment):
+        for begin in range(0, len(rows), _ROWS):
+            _insert(connection, model.__tablename__, rows[begin : begin + _ROWS])
+
+
+def _insert(connection: Connection, table: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of a table as one statement, which SQLAlchemy would take longer to write than SQLite to do."""
+    marks = f"({', '.join('?' * len(rows[0]))})"
+    names = ", ".join(f'"{name}"' for name in rows[0])
+    values = tuple(value for row in rows for value in row.values())
+    statement = f'INSERT INTO "{table}" ({names}) VALUES {", ".join([marks] * len(rows))} ON CONFLICT DO NOTHING'  # noqa: S608  our own names
+    connection.exec_driver_sql(statement, values)
 
 
 def _sqlite(path: Path) -> Engine:

@@ -6,6 +6,7 @@ import base64
 import zlib
 from collections.abc import Callable
 from io import BytesIO
+from typing import NamedTuple
 
 import brotli
 import zstandard
@@ -23,6 +24,14 @@ _Decoded = tuple[bytes, bool]
 """The bytes, and whether there was more of them."""
 
 
+class Undone(NamedTuple):
+    """A body without its content-encoding. `more`: there was more of it than is read. Not `well`: it is still encoded."""
+
+    body: bytes
+    more: bool
+    well: bool
+
+
 def headers_shown(headers: Headers) -> dict[str, str]:
     """Headers by lower-case name; the values of a repeated one are joined by a comma, as RFC 9110 5.3 allows."""
     shown: dict[str, str] = {}
@@ -34,17 +43,32 @@ def headers_shown(headers: Headers) -> dict[str, str]:
 
 def body_shown(body: bytes, headers: Headers, *, truncated: bool) -> str:
     """The body as text: its content-encoding undone, `[base64] ` in front of what is not UTF-8, `[truncated]` after what is cut off."""
-    encodings = headers_shown(headers).get("content-encoding", "").lower()
+    body, more = decoded(body, headers)
+    truncated = truncated or more
+    return _text(without_keys(body), truncated) + (TRUNCATED if truncated else "")
+
+
+def decoded(body: bytes, headers: Headers) -> _Decoded:
+    """The body with its content-encoding undone, as far as that can be done, and whether there was more of it than is here."""
+    return undone(body, headers)[:2]
+
+
+def undone(body: bytes, headers: Headers) -> Undone:
+    """The body with its content-encoding undone, and how well that went."""
+    encodings = headers_shown([pair for pair in headers if pair[0].lower() == b"content-encoding"]).get("content-encoding", "").lower()
+    more = False
     for encoding in reversed([part.strip() for part in encodings.split(",") if part.strip()]):
         decode = _DECODERS.get(encoding)
-        if decode is None or not body:
+        if not body:
             break
+        if decode is None:
+            return Undone(body, more, well=False)
         try:
-            body, more = decode(body)
+            body, beyond = decode(body)
         except (zlib.error, brotli.error, zstandard.ZstdError):
-            break  # shown as it came
-        truncated = truncated or more
-    return _text(without_keys(body), truncated) + (TRUNCATED if truncated else "")
+            return Undone(body, more, well=False)  # shown as it came
+        more = more or beyond
+    return Undone(body, more, well=True)
 
 
 def _text(body: bytes, truncated: bool) -> str:

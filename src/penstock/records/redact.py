@@ -9,22 +9,29 @@ from urllib.parse import unquote_plus
 
 from penstock.kit.search import Pattern
 from penstock.records.record import Headers, Record
+from penstock.upstream.providers import PROVIDERS
 
 MASK = "[redacted]"
 _MASK = MASK.encode()
 _REMEMBERED = 2048
-_HEADERS = frozenset(
-    (
-        b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"set-cookie",
-        b"sec-websocket-protocol",
-    )
+_OURS = (
+    b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie", b"set-cookie",
+    b"sec-websocket-protocol",
 )  # fmt: skip
+_HEADERS = frozenset((*_OURS, *(provider.credential_header.lower() for provider in PROVIDERS.values())))
 _ENDINGS = (b"authorization", b"api-key", b"apikey", b"-token", b"-secret", b"cookie", b"password")
 """Other systems' credentials: `cf-aig-authorization`, `x-auth-token`. Not `-tokens`, which counts them."""
 _PARAMETERS = frozenset(("key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "token"))
 
 _harmless: set[bytes] = set()
 """Names of headers that were found not to be secrets, as they were sent."""
+_lines: dict[bytes, bytes] = {}
+"""Lines of heads that were sent, and what is shown of them."""
+_heads: dict[bytes, bytes] = {}
+"""Heads that were sent, up to the length of the body, and what is shown of them."""
+_LINE_LENGTH = 1024
+_LENGTH = b"\r\ncontent-length: "
+_END = b"\r\n\r\n"
 _name, _value = itemgetter(0), itemgetter(1)
 
 _KEYS = (
@@ -49,12 +56,16 @@ def redact(record: Record) -> None:
     path, headers, body = record.path, record.response_headers, record.response_body
     if len(body) > 1:
         body = record.response_body = [b"".join(body)]
+    if record.sent_head:
+        record.sent_head = head_without_secrets(record.sent_head)
     if type(record.request_headers) is not Shown:
         record.request_headers = without_secrets(record.request_headers)
     if not _harmless.issuperset(map(_name, headers)):
         headers = record.response_headers = without_secrets(headers)
     if "?" in path:
         path = record.path = without_parameters(path)
+    if record.came_body is not None or record.sent_body is not None or record.ruled_body is not None:
+        _redact_layers(record)
     if may_hold_keys(b"\n".join((path.encode(), *map(_value, headers), record.request_body, *body))):
         _redact_text(record)
 
@@ -64,6 +75,19 @@ def _redact_text(record: Record) -> None:
     record.response_headers = [(name, without_keys(value)) for name, value in record.response_headers]
     record.request_body = without_keys(record.request_body)
     record.response_body = [without_keys(part) for part in record.response_body]
+
+
+def _redact_layers(record: Record) -> None:
+    """Those bodies that are there only where something has changed them on the way."""
+    record.ruled_body = _maybe(record.ruled_body)
+    record.sent_body = _maybe(record.sent_body)
+    if record.came_body is not None:
+        came = _maybe(b"".join(record.came_body))
+        record.came_body = [came] if came else []
+
+
+def _maybe(body: bytes | None) -> bytes | None:
+    return without_keys(body) if body is not None and may_hold_keys(body) else body
 
 
 may_hold_keys = _ANY_KEY.within
@@ -96,6 +120,45 @@ def _parameter(part: str) -> str:
 def without_secrets(headers: Headers) -> Shown:
     """The headers with the values of those replaced whose names say that they are credentials, and keys in the others."""
     return Shown([(name, _MASK if name not in _harmless and _is_secret(name) else without_keys(value)) for name, value in headers])
+
+
+def head_without_secrets(head: bytes) -> bytes:
+    """The request line and the headers of a request with the values of credentials replaced."""
+    before, mark, length = head.partition(_LENGTH)
+    if not length[: -len(_END)].isdigit() or not length.endswith(_END) or len(before) > _LINE_LENGTH:
+        return _lines_without_secrets(head)
+    # Nearly all heads differ from another one in this last line alone.
+    shown = _heads.get(before)
+    if shown is None:
+        if len(_heads) > _REMEMBERED:
+            _heads.clear()
+        shown = _heads[before] = _lines_without_secrets(before + _END)[: -len(_END)]
+    return shown + mark + length
+
+
+def _lines_without_secrets(head: bytes) -> bytes:
+    if len(_lines) > _REMEMBERED:
+        _lines.clear()
+    lines = head.removesuffix(_END).split(b"\r\n")
+    return b"\r\n".join([_lines.get(line) or _line(line) for line in lines]) + _END
+
+
+def _line(line: bytes) -> bytes:
+    """One line without secrets, remembered: nearly all lines of a head are those of the one before it."""
+    name, colon, value = line.partition(b":")
+    if colon and b" " not in name:
+        (_, value) = without_secrets([(name, value.lstrip(b" \t"))])[0]
+        shown = name + b": " + value
+    else:
+        method, _, rest = line.partition(b" ")
+        target, blank, version = rest.rpartition(b" ")
+        shown = (
+            b" ".join((method, without_keys(without_parameters(target.decode("latin-1")).encode("latin-1")), version)) if blank else line
+        )
+        shown = without_keys(shown)
+    if len(line) <= _LINE_LENGTH:
+        _lines[line] = shown
+    return shown
 
 
 def _is_secret(name: bytes) -> bool:

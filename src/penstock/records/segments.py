@@ -1,145 +1,160 @@
-"""Segments: many records as one stored object, and back."""
+"""Segments: many records as one stored object, in groups that are read alone."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import chain
-from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import zstandard
-from obstore.store import LocalStore, ObjectStore
 
-from penstock.infra.files import private_dir
+from penstock.accounts.models import OPERATOR
+from penstock.records.entries import OPERATOR_SHELF, Row, row_of
 from penstock.records.record import Record
 from penstock.records.redact import redact
 
 SUFFIX = ".zst"
 SEGMENT_BYTES = 4 * 1024 * 1024
-"""When a segment is full, by what its records take uncompressed: so much is expanded to read one of them."""
+"""When a segment is full, by what its records take uncompressed."""
+SEGMENT_RECORDS = 2048
+"""Or by how many they are: a list reads the entries of a segment together."""
+SPAN_MS = 3_600_000
+"""So far apart may the ends of two exchanges in a segment be: lists look for pages that overlap no further than that."""
 GROUP_BYTES = 64 * 1024
-"""So much is compressed at a time: little enough to be in the processor's cache still."""
-LARGE_BYTES = 2 * 1024 * 1024
-"""A group of more than that is compressed by a thread; it would keep the loop from its work for too long."""
+"""So much is compressed at a time, and expanded to read one record."""
+EXPANDED_LIMIT = 1 << 30
+"""Bytes of records in one group: damaged data must not take all memory."""
 _LEVEL = 1
-_EXPANDED_LIMIT = 1 << 30
-"""Bytes of records in one segment: damaged data must not take all memory."""
-_READ_BYTES = 1 << 20
+_HALF_MS = SPAN_MS // 2
 _ARRAY_32 = b"\xdd"
 """MessagePack: an array, whose length follows in four bytes."""
 _HEAD = 5
 _UNENCODABLE = (TypeError, ValueError, OverflowError, AttributeError)
 
 _encode_into = msgspec.msgpack.Encoder().encode_into
-_decoder = msgspec.msgpack.Decoder(list[list[Record]])
-
-
-def open_store(data: Path) -> ObjectStore:
-    """Where segments are kept: the folder `records` of the data folder, which only we may read."""
-    return LocalStore(private_dir(data / "records"))
+_decoder = msgspec.msgpack.Decoder(list[Record])
 
 
 def segment_path(segment_id: str, created_at_ms: int) -> str:
-    """The name of a segment in the store: by day, so that a day can be removed as one folder."""
+    """The name of a segment in the store: by day, so that a day is one folder."""
     return f"{datetime.fromtimestamp(created_at_ms / 1000, UTC):%Y/%m/%d}/{segment_id}{SUFFIX}"
 
 
 class Draft:
-    """A segment in the making: records are redacted and encoded as they come, and compressed a group at a time.
+    """A segment in the making: records are redacted and encoded as they come, and gathered in groups.
 
-    No object of a record is kept, and groups are gathered in one and the same buffer. Thousands of objects would push out of the
-    processor's caches what the next requests need, and leave the memory they are in scattered.
+    No object of a record is kept but the row of its entry: thousands of objects would push out of the processor's caches what the
+    next requests need.
     """
 
     def __init__(self) -> None:
-        self.ids: list[str] = []
-        """Of its records, in order."""
+        self.count = 0
         self.raw_bytes = 0
-        """What its groups take uncompressed."""
+        """What its closed groups hold in memory, and what their records take uncompressed."""
+        self.shelves: dict[str, list[Row]] = {OPERATOR_SHELF: []}
+        """The entries of its records by shelf, in order of arrival."""
+        self._operator = self.shelves[OPERATOR_SHELF]
+        self._first_ms = 0
         self._record = bytearray()
         self._group = bytearray(GROUP_BYTES)
-        """The group that is being gathered, up to `_end`; `_begin` records are in the groups before it."""
-        self._begin = 0
+        """The group that is being gathered, up to `_end`, with so many records as `_position`."""
         self._end = _HEAD
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._position = 0
         self._groups: list[bytes] = []
-        """Compressed, until one is large; that and all that come after it are left to `finish`."""
-        self._left: list[bytes] = []
-        self._kept_bytes = 0
 
     @property
-    def size_bytes(self) -> int:
-        """What it holds in memory."""
-        return self._kept_bytes + self._end - _HEAD
+    def is_full(self) -> bool:
+        """It should be written."""
+        return self.raw_bytes >= SEGMENT_BYTES or self.count >= SEGMENT_RECORDS
 
-    @property
-    def is_large(self) -> bool:
-        """`finish` will take its time: call it on a thread."""
-        return bool(self._left)
+    def takes(self, created_at_ms: int) -> bool:
+        """Whether a record of that moment may be in this segment."""
+        return not self.count or -_HALF_MS < created_at_ms - self._first_ms < _HALF_MS
 
     def add(self, record: Record) -> bool:
-        """Add a record; it is changed. Whether that has closed a group. Raises ValueError when it can't be encoded."""
-        encoded = self._record
+        """Add a record that it takes; the record is changed. Whether that has closed a group: it may be full then.
+
+        Raises ValueError when the record can't be encoded.
+        """
+        encoded, closed = self._record, False
         try:
             redact(record)
             _encode_into(record, encoded)
+            end = self._end + len(encoded)
+            if end > GROUP_BYTES:
+                closed = True
+                self._close_group()
+                end = self._end + len(encoded)
+            row = row_of(record, len(self._groups), self._position)
         except _UNENCODABLE as failure:
             raise ValueError(f"record {record.id} cannot be written: {failure}") from failure
-        closes = self._end + len(encoded) > GROUP_BYTES
-        if closes:
-            self._close_group()
-        self.ids.append(record.id)
-        begin = self._end
-        end = begin + len(encoded)
-        if end > GROUP_BYTES:
+        if end > GROUP_BYTES:  # it is a group by itself
             self._keep(_array(1) + encoded)
-            self._begin += 1
         else:
-            self._group[begin:end] = encoded
+            self._group[self._end : end] = encoded
             self._end = end
-        return closes
+            self._position += 1
+        if record.for_operator:
+            self._operator.append(row)
+        if record.for_owner:
+            shelf = record.account_id or OPERATOR
+            if shelf in self.shelves:
+                self.shelves[shelf].append(row)
+            else:
+                self.shelves[shelf] = [row]
+        if not self.count:
+            self._first_ms = record.created_at_ms
+        self.count += 1
+        return closed
 
     def _close_group(self) -> None:
-        count = len(self.ids) - self._begin
-        if count:
-            self._group[:_HEAD] = _array(count)
+        if self._position:
+            self._group[:_HEAD] = _array(self._position)
             with memoryview(self._group) as group:
-                self._keep(group[: self._end])
-            self._begin += count
-            self._end = _HEAD
+                self._keep(bytes(group[: self._end]))
+            self._end, self._position = _HEAD, 0
 
-    def _keep(self, group: bytes | memoryview) -> None:
-        size = len(group)
-        self.raw_bytes += size
-        if self._left or size > LARGE_BYTES:
-            self._left.append(bytes(group))
-        else:
-            self._groups.append(self._compressor.compress(group))
-            size = len(self._groups[-1])
-        self._kept_bytes += size
+    def _keep(self, group: bytes) -> None:
+        self._groups.append(group)
+        self.raw_bytes += len(group)
 
-    def finish(self) -> bytes:
-        """The segment: an array of groups, each an array of records and a frame of its own."""
+    def close(self) -> list[bytes]:
+        """The groups, each an array of records, uncompressed; nothing is added any more. May be called again."""
         self._close_group()
-        head = self._compressor.compress(_array(len(self._groups) + len(self._left)))
-        return b"".join((head, *self._groups, *map(self._compressor.compress, self._left)))
+        return self._groups
+
+
+class Packed(NamedTuple):
+    """A segment as it is stored, and where in it its groups begin; the last number is where it ends."""
+
+    data: bytes
+    offsets: list[int]
+
+
+def head_of(groups: int) -> bytes:
+    """What stands before the groups: with it, all of them are one array."""
+    return _array(groups)
+
+
+def compressor() -> zstandard.ZstdCompressor:
+    """What makes groups smaller, for one thread at a time; it lets others have the interpreter meanwhile."""
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
+def expand(frame: bytes, limit_bytes: int = EXPANDED_LIMIT) -> bytes:
+    """What a frame of zstd's holds. Raises ValueError when it is damaged or expands beyond the limit."""
+    try:
+        if not 0 <= zstandard.frame_content_size(frame) <= limit_bytes:
+            raise ValueError(f"it is longer than {limit_bytes} bytes")
+        return zstandard.ZstdDecompressor().decompress(frame)
+    except zstandard.ZstdError as failure:
+        raise ValueError(str(failure)) from failure
+
+
+def records_of(group: bytes) -> list[Record]:
+    """The records of a group, in their order. Raises ValueError."""
+    return _decoder.decode(group)
 
 
 def _array(length: int) -> bytes:
     return _ARRAY_32 + length.to_bytes(4)
-
-
-def unpack(data: bytes, limit_bytes: int = _EXPANDED_LIMIT) -> list[Record]:
-    """The records of a segment, in their order. Raises ValueError when the data are damaged or expand beyond the limit."""
-    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        while piece := reader.read(_READ_BYTES):
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit_bytes:
-                raise ValueError(f"it is longer than {limit_bytes} bytes")
-        return list(chain.from_iterable(_decoder.decode(b"".join(pieces))))
-    except (zstandard.ZstdError, msgspec.MsgspecError) as failure:
-        raise ValueError(str(failure)) from failure

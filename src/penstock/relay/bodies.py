@@ -29,20 +29,18 @@ def read_held(exchange: Exchange, plane: Plane) -> Ask:
     body = exchange.body or b""
     if exchange.sifted.content_encoding:
         body = exchange.body = _expanded(exchange, body, plane)
-    return _peek(exchange, body)
+    return peek(exchange, body)
 
 
-async def read_upload(exchange: Exchange, plane: Plane, record_limit: int, *, whole: bool) -> Ask:
+async def read_upload(exchange: Exchange, plane: Plane, *, whole: bool) -> Ask:
     """What is asked for by a body that is coming. Afterwards `exchange.body` holds it, or `exchange.upload` still streams.
 
-    `whole`: a form is waited for to its end, since the caller may not use every model and a second `model` may come last.
+    `whole`: a form is waited for to its end, since not every model may be used, or there are rules, and a second `model` may come last.
 
     Raises PenstockError 400 or 413.
     """
     upload = exchange.upload
     assert upload is not None  # noqa: S101  the caller looked
-    if record_limit:
-        upload.record(record_limit)
     upload.invite()
     kind = exchange.sifted.content_type
     wire = exchange.wire
@@ -58,10 +56,11 @@ async def read_upload(exchange: Exchange, plane: Plane, record_limit: int, *, wh
         return _held_form(exchange, body)
     exchange.upload = None
     exchange.body = body
-    return _peek(exchange, body)
+    return peek(exchange, body)
 
 
-def _peek(exchange: Exchange, body: bytes) -> Ask:
+def peek(exchange: Exchange, body: bytes) -> Ask:
+    """What a body that is held asks for. Raises PenstockError 400."""
     # Whatever its content-type: a provider may not look at that either, and nothing passes unread.
     wire = exchange.wire
     if wire.addressed:
@@ -77,7 +76,7 @@ def _respelled(exchange: Exchange, body: bytes) -> Ask:
     forward = sifted.forward.replace(b"content-type: %b\r\n" % kind, b"content-type: application/json\r\n")
     exchange.sifted = msgspec.structs.replace(sifted, forward=forward, content_type=b"application/json", content_encoding=b"")
     exchange.upload, exchange.body = None, exchange.wire.from_form(values)
-    return _peek(exchange, exchange.body)
+    return peek(exchange, exchange.body)
 
 
 def _part_values(body: bytes, kind: bytes) -> dict[str, str]:
@@ -95,6 +94,19 @@ def _held_form(exchange: Exchange, body: bytes) -> Ask:
     fields = multipart_fields(body, kind)
     exchange.naming = fields.get("model")
     return exchange.wire.peek_form({name: field.value for name, field in fields.items()}, len(body))
+
+
+def renamed_form(exchange: Exchange, ask: Ask, model: str) -> Ask:
+    """What a form asks for once it names another model, which is written into it wherever it is."""
+    upload, kind = exchange.upload, exchange.sifted.content_type
+    if upload is not None:
+        upload.rename(model)
+        upload.naming = multipart_fields(upload.waiting(), kind).get("model")
+        return msgspec.structs.replace(ask, model=model)
+    body = exchange.body or b""
+    if exchange.naming is not None:
+        return _held_form(exchange, exchange.naming.replaced(body, model))
+    return _held_form(exchange, exchange.wire.prepare(body, ask, model))
 
 
 async def _find_fields(exchange: Exchange, upload: Upload, *, whole: bool) -> Ask:

@@ -11,6 +11,7 @@ from penstock.relay.events import END, FIRST_LIMIT, Events
 from penstock.relay.headers import answer_lines
 from penstock.relay.outcome import COMPLETE
 from penstock.relay.splice import Plain
+from penstock.relay.tape import Tape
 from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Verdict
@@ -37,7 +38,7 @@ _LENGTHLESS = (_TYPE, b"content-encoding: ")
 class Told(Events):
     """A stream: every event of the provider's is told as none, one or several of the client's."""
 
-    __slots__ = ("_left", "_pieces", "_pieces_size", "_said", "_seam", "_stream")
+    __slots__ = ("_came", "_left", "_pieces", "_pieces_size", "_said", "_seam", "_stream")
 
     def __init__(  # noqa: PLR0913, PLR0917  those of `Events`, and the crossing
         self, exchange: Exchange, ask: Ask, head: Head, connection: Connection, record_limit: int, guard: Guard | None, crossing: Crossing
@@ -51,13 +52,16 @@ class Told(Events):
         self._seam = b""
         """The last of its bytes."""
         self._left = STREAM_LIMIT
+        self._came = Tape(record_limit) if record_limit else None
         super().__init__(exchange, ask, head, connection, record_limit, guard)
         self._meter = crossing.wire.meter(crossing.ask)
         self._marks = self._meter.marks
 
     def body(self, data: bytes) -> None:
-        """Bytes of the provider's stream, cut anywhere. What is recorded is what the client gets."""
+        """Bytes of the provider's stream, cut anywhere."""
         if not self.ended.done:
+            if self._came is not None:
+                self._came.add(data)
             self._read_on(data)
 
     def _take(self, data: bytes) -> None:
@@ -165,6 +169,10 @@ class Told(Events):
             self._held = self._held if self._held is not None else deque()
             self._hold_told(self._stream.over())
 
+    def came(self) -> Tape | None:
+        """The provider's stream."""
+        return self._came
+
     def usage(self) -> tuple[Usage, bool]:
         """What the provider states. A stream that has nothing in it that can be told is an error to the client, who owes nothing for it."""
         usage, estimated = super().usage()
@@ -210,6 +218,14 @@ class Translated(Plain):
             else:
                 self._answer = head.status, b"text/event-stream; charset=utf-8", stream
         return self._answer
+
+    def came(self) -> Tape | None:
+        """The provider's answer, where it was told anew."""
+        if self.tape is None or self._passes:
+            return None
+        came = Tape(self.tape.limit)
+        came.add(b"".join(self._gathered))
+        return came
 
     @property
     def refused(self) -> bool:

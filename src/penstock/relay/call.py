@@ -16,9 +16,10 @@ from penstock.relay.events import Events
 from penstock.relay.exchange import Exchange
 from penstock.relay.faults import failure_of
 from penstock.relay.guard import Guard
-from penstock.relay.request import cross, request_on, request_over
+from penstock.relay.request import Sent, cross, request_on, request_over, sent_of
 from penstock.relay.splice import Plain, Splice, refusal
 from penstock.relay.tunnel import Tunnel
+from penstock.telemetry.door import Trial
 from penstock.upstream.client.connection import Connection, UpstreamError
 from penstock.upstream.faults import Fault, fault_of
 
@@ -38,7 +39,10 @@ class Answer:
     `crossing` is there when the answer comes over a bridge. `tried` says which lanes have failed before, and why.
     """
 
-    __slots__ = ("attempts", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent_ns", "splice", "tried")
+    __slots__ = (
+        "attempts", "called_ns", "channel", "connection", "crossing", "head", "head_ns", "lane", "sent", "sent_ns", "span_id", "splice",
+        "trials", "tried", "trying_ns",
+    )  # fmt: skip
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -46,21 +50,33 @@ class Answer:
         self.connection: Connection | None = None
         self.crossing: Crossing | None = None
         self.head: Head | None = None
+        self.sent: Sent | None = None
+        """The request as it went out, where it is recorded."""
         self.splice: Splice | None = None
         self.attempts = 0
-        self.sent_ns = self.head_ns = 0
+        self.called_ns = self.trying_ns = self.sent_ns = self.head_ns = 0
+        """When the first lane was tried, when this one was, when the request was written to it, and when the head of its answer came."""
         self.tried: tuple[str, ...] = ()
+        self.trials: tuple[Trial, ...] = ()
+        """The same, with their times."""
+        self.span_id = 0
+        """What the provider is told of our span for it, where it is told."""
 
     def begin(self, lane: Lane) -> None:
         """A lane is tried."""
         self.lane, self.channel = lane, lane.channel
         self.connection = self.crossing = self.head = None
-        self.sent_ns = 0
+        self.sent_ns = self.head_ns = self.span_id = 0
+        self.trying_ns = perf_counter_ns()
+        if not self.attempts:
+            self.called_ns = self.trying_ns
         self.attempts += 1
 
     def failed(self, fault: Fault | None) -> None:
         """The lane that is tried has failed, and another one may be."""
-        self.tried = (*self.tried, f"{self.channel.name}: {fault.reason if fault is not None else 'busy'}")
+        reason, status = fault.reason if fault is not None else "busy", self.head.status if self.head is not None else 0
+        self.tried = (*self.tried, f"{self.channel.name}: {reason}")
+        self.trials = (*self.trials, Trial(self.lane, self.trying_ns, perf_counter_ns(), status, reason, self.span_id))
         if fault is not None and not self.channel.transparent:
             self.channel.breakers.failed(self.lane.served, fault, time.time())
 
@@ -82,6 +98,8 @@ async def call(
     error: PenstockError | None = None
     for index, lane in enumerate(lanes):
         answer.begin(lane)
+        if exchange.ruling is not None:
+            exchange.ruling.on(lane.channel, exchange, plane)
         if lane.bridge is not None or lane.errand is not None:
             if exchange.upload is not None:
                 exchange.body, exchange.upload = await exchange.upload.whole(), None
@@ -102,10 +120,10 @@ async def call(
             error = refusal(failure)
             answer.failed(fault_of(failure, connecting=True))
             continue
-        failed = failure_of(await _ask(ask, exchange, answer), exchange)
+        failed = failure_of(await _ask(ask, exchange, answer, record_limit), exchange)
         if failed is None or (failed.error is None and not _may_go_on(index, route, exchange, plane)):
             if answer.crossing is not None:
-                exchange.notes = answer.crossing.dropped
+                exchange.notes += answer.crossing.dropped
             _name(lane, exchange, plane)
             return
         answer.failed(failed.fault)
@@ -116,11 +134,16 @@ async def call(
     raise error or refusal(None)
 
 
-async def _ask(ask: Ask, exchange: Exchange, answer: Answer) -> Head:
+async def _ask(ask: Ask, exchange: Exchange, answer: Answer, record_limit: int) -> Head:
     """Write the request and wait for the head of the answer. Raises PenstockError when none comes."""
     lane, crossing, connection, upload = answer.lane, answer.crossing, answer.connection, exchange.upload
     assert connection is not None  # noqa: S101  the caller has made it
     request = request_on(lane, ask, exchange) if crossing is None else request_over(crossing, lane, exchange)
+    plane = exchange.edge.plane
+    if plane.watch is not None and plane.settings.otel_propagate:
+        request = plane.watch.told(request, exchange, answer)
+    if record_limit:
+        answer.sent = sent_of(request, exchange.body, record_limit, lane.channel)
     to_head = exchange.target.method == b"HEAD"
     if lane.channel.breakers.troubled:
         lane.channel.breakers.enter(lane.served, time.time())

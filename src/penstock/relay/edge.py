@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -44,9 +45,9 @@ class Edge(Turns, HttpToolsProtocol):
 
     # Beyond the attributes that uvicorn gives a connection, ours would make its dictionary too large to be fast.
     __slots__ = (
-        "_advancing", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head", "_known",
-        "_memorable", "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp", "_strangers",
-        "active", "plane", "tunnel",
+        "_advancing", "_begun_ns", "_body_size", "_deaf", "_declined", "_first_size", "_head_tick", "_holds", "_in_body", "_in_head",
+        "_known", "_memorable", "_packet_size", "_parts", "_paused_tick", "_queue", "_raw_size", "_reading", "_refusal", "_stamp",
+        "_strangers", "active", "plane", "tunnel",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -144,6 +145,7 @@ class Edge(Turns, HttpToolsProtocol):
         self.expect_100_continue = False
         self._in_head = True
         self._head_tick = self._stamp
+        self._begun_ns = perf_counter_ns()
         self._raw_size = self._body_size = 0
         self._first_size = self._packet_size
 
@@ -244,6 +246,7 @@ class Edge(Turns, HttpToolsProtocol):
         if self._in_asgi:
             self._leave_the_rest()
         exchange = self._reading = Exchange(self, target, self.headers, sift(self.headers, target.query))
+        exchange.arrived_ns = self._begun_ns
         version = self.parser.get_http_version()
         exchange.http10 = version != "1.1"
         if exchange.http10 and version != "1.0":

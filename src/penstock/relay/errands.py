@@ -16,6 +16,7 @@ from penstock.kit.walker import Signal
 from penstock.relay.exchange import stopping
 from penstock.relay.forms import is_multipart, is_urlencoded, multipart_fields, urlencoded_fields
 from penstock.relay.outcome import COMPLETE, STOPPED
+from penstock.relay.request import sent_of
 from penstock.relay.splice import refusal
 from penstock.relay.tape import Tape
 from penstock.upstream.client.connection import UpstreamError
@@ -41,13 +42,15 @@ class Delivered:
 
     refused = False
 
-    def __init__(self, exchange: Exchange, result: Result, record_limit: int) -> None:
+    def __init__(self, exchange: Exchange, result: Result, record_limit: int, came: bytes = b"") -> None:
         self._exchange, self._result = exchange, result
         self.ended = Signal()
         self.ended.set(COMPLETE)
         self.tape = Tape(record_limit) if record_limit else None
+        self._came = Tape(record_limit)
         if self.tape is not None:
             self.tape.add(result.body)
+            self._came.add(came)
 
     def usage(self) -> tuple[Usage, bool]:
         """What the errand has counted."""
@@ -57,9 +60,17 @@ class Delivered:
         """All of it."""
         return self._result.usage
 
+    def came(self) -> Tape | None:
+        """The last of the provider's answers."""
+        return self._came
+
     def beginning(self, limit_bytes: int) -> bytes:
         """The beginning of the answer."""
         return self._result.body[:limit_bytes]
+
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """Nothing: the gateway has written it, not a model's provider."""
+        return b"", b""
 
     def leave(self) -> None:
         """Nothing is under way any more."""
@@ -116,10 +127,13 @@ async def run_errand(lane: Lane, exchange: Exchange, answer: Answer, record_limi
         if again and not fetcher.begun:
             answer.sent_ns = 0
         raise
+    finally:
+        if record_limit and fetcher.sent:
+            answer.sent = sent_of(fetcher.sent, exchange.body, record_limit, channel)
     answer.head_ns = perf_counter_ns()
     answer.head = Head(result.status, [(b"content-type", result.content_type)], None, True, result.content_type, b"")
-    answer.splice = Delivered(exchange, result, record_limit)
-    exchange.notes = result.dropped
+    answer.splice = Delivered(exchange, result, record_limit, fetcher.came.body if fetcher.came is not None else b"")
+    exchange.notes += result.dropped
 
 
 async def _done(run: Coroutine[Any, Any, Result], name: str) -> Result:

@@ -21,6 +21,7 @@ from penstock.relay.outcome import COMPLETE
 from penstock.relay.paths import Target, find_target
 from penstock.relay.permit import permit
 from penstock.relay.route import Route, choose, estimate, price_of
+from penstock.relay.ruling import known_rules, under_rules
 from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
@@ -44,14 +45,17 @@ async def answer_estimate(exchange: Exchange, plane: Plane) -> None:
         exchange.refuse(refusal, [b"allow: POST\r\n"])
         return
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
+    rules = known_rules(caller, plane) or await plane.rules.load(caller.account_id or "")  # 503
     ask = await _read(exchange, plane)  # 400 404 413
     found: dict[str, Any] = {"object": "estimate", "path": exchange.target.path, "model": ask.model}
     error: PenstockError | None = None
     try:
         permit(caller, exchange, plane)  # 403
+        ask = under_rules(rules, caller, ask, exchange, plane, counts=False)  # 400 403
+        found["model"] = ask.model
         route = choose(caller, ask, exchange, plane)  # 402 403 404 503
-        found |= _cost(route, caller, ask, plane)
-        await _cover(route, caller, ask, plane)  # 402 429 503
+        found |= _cost(route, caller, ask, exchange, plane)
+        await _cover(route, caller, ask, exchange, plane)  # 402 429 503
     except PenstockError as refused:
         if refused.code == "address_not_allowed":
             raise  # who may not call from there is not told about the account either
@@ -71,11 +75,12 @@ _COST = (
 )  # fmt: skip
 
 
-def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any]:
+def _cost(route: Route, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> dict[str, Any]:
     """The channel that would be asked first, and what the hold would be, line by line."""
     lane = route.lanes[0]
     price = price_of(lane, caller, plane)
-    nano, tokens = estimate(price, ask, route, caller, plane)
+    nano, tokens = estimate(price, ask, route, caller, exchange, plane)
+    ask = ask if exchange.ruling is None else exchange.ruling.expected(lane.channel, exchange, plane)
     cap = ask.output_cap if ask.output_cap is not None else plane.catalog.output_cap(lane.channel.provider.price_name, lane.served or "")
     usage = Usage(input_tokens=tokens - cap, output_tokens=cap, calls=0)
     return {
@@ -91,10 +96,10 @@ def _cost(route: Route, caller: Caller, ask: Ask, plane: Plane) -> dict[str, Any
     }
 
 
-async def _cover(route: Route, caller: Caller, ask: Ask, plane: Plane) -> None:
+async def _cover(route: Route, caller: Caller, ask: Ask, exchange: Exchange, plane: Plane) -> None:
     """Raise what the walk would raise for want of funds. What this takes on lease for that is not held, and goes back when idle."""
     funds = funds_of(caller, plane)
-    nano, tokens = estimate(price_of(route.lanes[0], caller, plane), ask, route, caller, plane)
+    nano, tokens = estimate(price_of(route.lanes[0], caller, plane), ask, route, caller, exchange, plane)
     if funds.counted and not funds.covers(nano, tokens, perf_counter_ns()):
         await plane.treasury.reserve(funds, nano, tokens)
 
@@ -127,7 +132,7 @@ async def _read(exchange: Exchange, plane: Plane) -> Ask:
     if target.wire is None or target.refused:
         raise PenstockError("not_found", f"There is no call {path!r} to be estimated.", param="path")
     exchange.target, exchange.wire = Target(b"POST", target.path, b"", target.wire), target.wire
-    return await read_upload(exchange, plane, 0, whole=True) if exchange.upload is not None else read_held(exchange, plane)
+    return await read_upload(exchange, plane, whole=True) if exchange.upload is not None else read_held(exchange, plane)
 
 
 def _path(exchange: Exchange) -> str:

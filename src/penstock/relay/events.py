@@ -51,8 +51,8 @@ class Events:
     refused = False
     __slots__ = (
         "_ask", "_connection", "_error", "_exchange", "_first", "_framed", "_guard", "_held", "_held_size", "_last", "_learning", "_long",
-        "_long_head", "_marks", "_meter", "_one_size", "_partial", "_plain", "_read", "_room", "_skipped_events", "_skipped_size", "_slow",
-        "_tail", "_waiting", "commented_tick", "ended", "tape",
+        "_long_head", "_marks", "_meter", "_one_size", "_opening", "_partial", "_plain", "_read", "_room", "_skipped_events",
+        "_skipped_size", "_slow", "_tail", "_waiting", "commented_tick", "ended", "tape",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +82,7 @@ class Events:
         """After more skipped bytes than this the guard is asked."""
         self._waiting: list[bytes] | None = None
         """What came after the funds had ended, while more are asked for."""
-        self._first = self._last = b""
+        self._first = self._last = self._opening = b""
         self._slow = False
         self._error: UpstreamError | None = None
         self.ended = Signal()
@@ -207,6 +207,8 @@ class Events:
         return True
 
     def _learn(self, event: bytes) -> Verdict:
+        if not self._read:
+            self._opening = event[:1024]
         self._read += 1
         if self._guard is not None:
             # What the provider states may be more than what has passed shows, such as thoughts that are kept from us.
@@ -355,9 +357,17 @@ class Events:
             self._meter.event(self._long_head + b"".join(self._held)[-TAIL_LIMIT:])
         return self._seen()
 
+    def came(self) -> Tape | None:
+        """It goes on as it came."""
+        return None
+
     def beginning(self, limit_bytes: int) -> bytes:
         """Nothing: a stream is no error."""
         return b""
+
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """Of the first event, and of those that were held back."""
+        return self._opening[:limit_bytes], b"".join(self._held)[-limit_bytes:] if self._held else b""
 
     def so_far(self) -> Usage:
         """An estimate while the stream runs."""

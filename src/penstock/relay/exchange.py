@@ -11,6 +11,7 @@ from penstock.kit.ids import new_id
 from penstock.relay.headers import Sifted
 from penstock.relay.limits import without_limits
 from penstock.relay.outcome import CLIENT_GONE, STOPPED
+from penstock.relay.phases import timing_line
 from penstock.upstream.wires import WIRES
 from penstock.upstream.wires.wire import Dialect, Wire
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from penstock.relay.edge import Edge
     from penstock.relay.forms import Field
     from penstock.relay.paths import Target
+    from penstock.relay.phases import Marks
+    from penstock.relay.ruling import Ruling
     from penstock.relay.running import Running
     from penstock.relay.upload import Upload
+    from penstock.telemetry.door import Trace
 
 REASONS = {
     200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 206: b"Partial Content", 301: b"Moved Permanently", 302: b"Found",
@@ -36,7 +40,7 @@ EXPOSED = (
     b"x-ratelimit-reset-tokens, anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, "
     b"anthropic-ratelimit-requests-reset, anthropic-ratelimit-tokens-limit, anthropic-ratelimit-tokens-remaining, "
     b"anthropic-ratelimit-tokens-reset, openai-processing-ms, x-penstock-cost, x-penstock-channel, "
-    b"x-penstock-overhead-ms, x-penstock-dropped"
+    b"x-penstock-overhead-ms, x-penstock-dropped, x-penstock-rules, server-timing"
 )
 CORS_LINES = b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
 
@@ -70,12 +74,16 @@ class Exchange:
     """
 
     __slots__ = (
-        "began_ns", "body", "body_ns", "close", "edge", "finished", "gone", "headers", "http10", "id", "limits", "naming", "notes",
-        "receiver", "running", "sifted", "started", "status", "target", "upgrade", "upload", "walker", "wire",
+        "arrived_ns", "began_ns", "body", "body_ns", "close", "edge", "finished", "for_operator", "for_owner", "gone", "headers", "http10",
+        "id", "limits", "marks", "naming", "notes", "receiver", "ruling", "running", "sifted", "started", "status", "target", "told",
+        "trace", "turn_ns", "upgrade", "upload", "walker", "wire",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
-        self.began_ns = self.body_ns = perf_counter_ns()
+        self.began_ns = self.arrived_ns = self.turn_ns = perf_counter_ns()
+        self.body_ns = 0
+        self.marks: Marks = ()
+        """Where its time went, once its answer has ended."""
         self.id = new_id("req")
         self.edge = edge
         self.target = target
@@ -91,12 +99,20 @@ class Exchange:
         """Header lines about the caller's limits per minute, where it has any."""
         self.notes = b""
         """Header lines about how it was answered."""
+        self.ruling: Ruling | None = None
+        """What rules have done to it, where any has matched."""
+        self.for_owner = self.for_operator = False
+        """Who has it recorded: the account, the operator."""
         self.running: Running | None = None
         """While it is held for: what it is held with."""
         self.receiver: Any = None
         """Who forwards the answer, told when the client is slow."""
         self.http10 = self.close = self.upgrade = self.gone = self.started = self.finished = False
         self.status = 0
+        self.told = b""
+        """The body of the error that the client was given instead of an answer."""
+        self.trace: Trace | None = None
+        """Its place in a trace, where its provider is told."""
 
     @property
     def dialect(self) -> Dialect:
@@ -127,6 +143,8 @@ class Exchange:
         extra = CORS_LINES + self.notes if self.sifted.origin is not None else self.notes
         if self.close:
             extra += b"connection: close\r\n"
+        if self.edge.plane.timed:
+            extra += timing_line(self)
         return b"%b%bx-request-id: %b\r\n%b%b\r\n" % (
             STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status,
             b"".join(lines),
@@ -166,7 +184,7 @@ class Exchange:
             lines.append(b"request-id: %b\r\n" % self.id.encode())  # where Anthropic's SDKs look for it
         if self.upload is not None and not self.upload.done:
             self.close = True
-        body = self.dialect.error(error, self.id)
+        body = self.told = self.dialect.error(error, self.id)
         head = self.head(error.status, lines, b"content-length: %d\r\n" % len(body))
         self.write(head if self.target.method == b"HEAD" else head + body)
         self.finish()

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 
 from penstock.billing.door import Charge, Draws
 from penstock.records.door import Record
-from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_TIMEOUT
+from penstock.relay.headers import NAMING
+from penstock.relay.outcome import STOPPED, UPSTREAM_DIED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT
+from penstock.relay.phases import phases_us
+from penstock.relay.tape import Tape
+from penstock.upstream.channel import HIDDEN
+from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
     from penstock.catalog.door import Price
     from penstock.keys.door import Caller
     from penstock.relay.call import Answer
     from penstock.relay.exchange import Exchange
-    from penstock.upstream.usage import Usage
+    from penstock.relay.running import Running
 
 _RARE = (
     "input_audio_tokens", "cache_audio_read_tokens", "output_audio_tokens", "input_image_tokens", "output_image_tokens", "images",
@@ -24,6 +29,7 @@ _RARE = (
 )  # fmt: skip
 _SHOWN_AS = {STOPPED: 503, UPSTREAM_DIED: 502, UPSTREAM_TIMEOUT: 504}
 """The status that a client gets instead of an answer that ended like this before it had begun."""
+NOTHING = Usage(calls=0)
 CLIENT_CLOSED = 499
 """The status written down when no answer could be shown: nginx's number for a client that closed."""
 
@@ -103,11 +109,20 @@ def extra_usage(usage: Usage) -> str | None:
     return json.dumps({name: getattr(usage, name) for name in _RARE if getattr(usage, name)} | calls)
 
 
-def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str, streams: bool, limit: int) -> Record:
+def make_record(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed over once
+    exchange: Exchange, caller: Caller, answer: Answer, outcome: str, streams: bool, limit: int, usage: Usage, estimated: bool,
+    cost_nano: int,
+) -> Record:  # fmt: skip
     """The record; bodies up to `limit` bytes. Secrets are taken out when it is written, off the hot path."""
-    target, head = exchange.target, answer.head
-    sent, shown = exchange.upload.tape if exchange.upload is not None else None, answer.splice.tape if answer.splice is not None else None
-    body = exchange.body or b""
+    target, head, splice, ruling = exchange.target, answer.head, answer.splice, exchange.ruling
+    taped, shown = exchange.upload.tape if exchange.upload is not None else None, splice.tape if splice is not None else None
+    body = ruled = exchange.body or b""
+    if ruling is not None:
+        body = ruling.came
+    sent, came, told = answer.sent, splice.came() if splice is not None else None, exchange.told
+    if told and came is None and splice is not None:
+        came = Tape(limit)
+        came.add(answer.channel.without_secret(splice.beginning(limit)))
     return Record(
         exchange.id,
         time.time_ns() // 1_000_000,
@@ -115,18 +130,50 @@ def make_record(exchange: Exchange, caller: Caller, answer: Answer, outcome: str
         target.method.decode("ascii"),
         target.path + ("?" + target.query.decode("ascii") if target.query else ""),
         exchange.wire.name,
-        answer.lane.model,
+        ruling.asked if ruling is not None else answer.lane.model,
         answer.lane.served,
         exchange.headers,
-        b"".join(sent.pieces) if sent is not None else body[:limit],
-        (exchange.status if answer.crossing is not None and exchange.status else head.status) if head is not None else None,
-        head.headers if head is not None else [],
-        shown.pieces if shown is not None else [],
+        b"".join(taped.pieces) if taped is not None else body[:limit],
+        exchange.status or (head.status if head is not None else None),
+        _headers(head.headers, exchange, answer) if head is not None else [],
+        [told] if told else shown.pieces if shown is not None else [],
         (perf_counter_ns() - exchange.began_ns) // 1_000_000,
         streams,
         outcome,
-        sent.cut if sent is not None else len(body) > limit,
+        taped.cut if taped is not None else len(body) > limit,
         shown is not None and shown.cut,
         answer.channel.name,
         answer.tried,
+        caller.account_id,
+        exchange.for_owner,
+        exchange.for_operator,
+        cost_nano,
+        usage.context_tokens(),
+        usage.output_tokens,
+        estimated,
+        ruling.fired if ruling is not None else (),
+        ruling.shadowed if ruling is not None else (),
+        None if ruled is body else ruled[:limit],
+        sent.head if sent is not None else b"",
+        sent.body if sent is not None else None,
+        sent is not None and sent.cut,
+        head.status if came is not None and head is not None else None,
+        came.pieces if came is not None else None,
+        came is not None and came.cut,
+        phases_us(exchange.marks),
     )
+
+
+def _headers(headers: list[tuple[bytes, bytes]], exchange: Exchange, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer; who the operator is to the provider, no account is told, as the client is not."""
+    if not exchange.for_owner or answer.channel.transparent:
+        return headers
+    return [(name, HIDDEN if name in NAMING else value) for name, value in headers]
+
+
+def failed_record(exchange: Exchange, running: Running, limit: int) -> Record:
+    """The record of an exchange that no channel has answered: the client was told why."""
+    answer = running.answer
+    record = make_record(exchange, running.caller, answer, UPSTREAM_ERROR, running.ask.stream, limit, NOTHING, False, 0)
+    record.came_status = answer.head.status if answer.head is not None else None
+    return record

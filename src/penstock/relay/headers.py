@@ -34,9 +34,11 @@ _ROLES: dict[bytes, int] = {
     b"sec-websocket-extensions": DROP,
 }
 _PREFIXES = (b"x-forwarded-", b"cf-", b"sec-fetch-", b"sec-ch-", b"x-penstock-", b"access-control-")
+NAMING = frozenset((b"openai-organization", b"openai-project", b"anthropic-organization-id"))
+"""In an answer they say whose credential it was."""
 _ANSWER_DROPS = frozenset(
     (*_HOP, b"content-length", b"set-cookie", b"x-request-id", b"server", b"alt-svc", b"strict-transport-security", b"www-authenticate",
-     b"openai-organization", b"openai-project", b"anthropic-organization-id",
+     *NAMING,
      b"x-penstock-cost", b"x-penstock-channel", b"x-penstock-overhead-ms",
      b"access-control-allow-origin", b"access-control-expose-headers", b"access-control-allow-headers",
      b"access-control-allow-methods", b"access-control-allow-credentials", b"access-control-max-age", b"nel", b"report-to")

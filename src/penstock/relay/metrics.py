@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import time
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
-from operator import attrgetter
+from itertools import accumulate, pairwise
+from operator import attrgetter, sub
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +19,8 @@ from prometheus_client.registry import Collector
 
 import penstock
 from penstock.kit.money import NANO_PER_DOLLAR
+from penstock.records.door import PHASES
+from penstock.relay.phases import Marks
 from penstock.upstream.usage import Usage
 
 TALLIED = 256
@@ -35,6 +37,11 @@ _FIRST_BYTE_US = tuple(
 )
 
 
+_PHASE_US = (10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 20_000_000, 60_000_000)
+_PHASE_NS = tuple(end * 1000 for end in _PHASE_US)
+_LATE_US = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
+
+
 class Watched(NamedTuple):
     """A value that someone else keeps and we read: its Prometheus name, its one label if it has one, what it says."""
 
@@ -48,6 +55,7 @@ GAUGES = {
     "charges_queued": Watched("penstock_charges_queued", "Charges that are not durable yet."),
     "records_queued": Watched("penstock_records_queued", "Records that are not written yet."),
     "records_queued_bytes": Watched("penstock_records_queued_bytes", "Memory held by records that are not written yet."),
+    "records_stopped": Watched("penstock_records_stopped", "Workers whose recording has stopped, as their store or database fails."),
     "open_holds": Watched("penstock_open_holds", "Holds that are neither settled nor released."),
     "leased_nano": Watched("penstock_leased_nano", "Money that workers have on lease and have not spent, in nano-dollars."),
     "charges_journalled": Watched("penstock_charges_journalled", "Charges that wait in journals for the database."),
@@ -57,7 +65,9 @@ GAUGES = {
     "open_fds": Watched("process_open_fds", "Open file descriptors, all workers."),
 }
 COUNTERS = {
-    "records_dropped": Watched("penstock_records_dropped", "Records that were dropped because the queue was full."),
+    "telemetry_dropped": Watched("penstock_telemetry_dropped", "Exchanges and spans that did not reach the OpenTelemetry collector."),
+    "records_dropped": Watched("penstock_records_dropped", "Records that were dropped: the queue was full, or they could not be written."),
+    "rule_counts_dropped": Watched("penstock_rule_counts_dropped", "Uses of rules that are missing in their statistics."),
     "lease_fills": Watched("penstock_lease_fills", "Transactions that filled leases."),
     "lease_failures": Watched("penstock_lease_failures", "Leases that the database could not fill."),
     "charge_failures": Watched("penstock_charge_failures", "Attempts to write charges that the database or the journal refused."),
@@ -77,13 +87,25 @@ class Spread(msgspec.Struct):
     counts: list[int]
     sum_us: int = 0
 
-    def add(self, ends_us: tuple[int, ...], values_us: tuple[int, ...]) -> None:
-        """Add values; those that are 0 were not measured."""
-        counts = self.counts
-        for value_us in values_us:
-            if value_us:
-                counts[bisect_left(ends_us, value_us)] += 1
-        self.sum_us += sum(values_us)
+    def add(self, ends: tuple[int, ...], values: Iterable[int]) -> None:
+        """Add values to the buckets; `sum_us` is the caller's. Many at once cost a third of one by one."""
+        counts, ordered, before = self.counts, sorted(values), 0
+        for index, end in enumerate(ends):
+            up_to = bisect_right(ordered, end, before)
+            counts[index] += up_to - before
+            before = up_to
+        counts[-1] += len(ordered) - before
+
+    def add_us(self, ends_us: tuple[int, ...], values_us: Iterable[int]) -> None:
+        """Add microseconds; those that are 0 were not measured."""
+        measured = [value for value in values_us if value]
+        self.add(ends_us, measured)
+        self.sum_us += sum(measured)
+
+    def take(self, other: Spread) -> None:
+        """Take in another's values."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.sum_us += other.sum_us
 
 
 _TOKENS = [(name, attrgetter(name)) for name in Usage.__struct_fields__ if name in _KINDS]
@@ -99,6 +121,9 @@ class Counts(msgspec.Struct):
     """By error code."""
     overhead: Spread = msgspec.field(default_factory=lambda: Spread([0] * (len(_OVERHEAD_US) + 1)))
     first_byte: Spread = msgspec.field(default_factory=lambda: Spread([0] * (len(_FIRST_BYTE_US) + 1)))
+    phases: list[Spread] = msgspec.field(default_factory=lambda: [Spread([0] * (len(_PHASE_US) + 1)) for _ in PHASES])
+    """In the order of `PHASES`, of exchanges that were answered."""
+    late: Spread = msgspec.field(default_factory=lambda: Spread([0] * (len(_LATE_US) + 1)))
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_5m_tokens: int = 0
@@ -112,8 +137,10 @@ class Counts(msgspec.Struct):
         for name in self.__struct_fields__:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, Spread):
-                mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
-                mine.sum_us += theirs.sum_us
+                mine.take(theirs)
+            elif isinstance(mine, list):
+                for spread, more in zip(mine, theirs, strict=True):
+                    spread.take(more)
             elif isinstance(mine, int):
                 setattr(self, name, mine + theirs)
             else:
@@ -145,20 +172,22 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts = Counts()
-        self._ended: list[tuple[str, int, str, int, int, Usage | None, int]] = []
+        self._ended: list[tuple[str, int, str, int, int, Usage | None, int, Marks]] = []
         self._gauges: dict[tuple[str, str], Callable[[], float]] = {}
         self._counters: dict[tuple[str, str], Callable[[], float]] = {}
 
     def exchange_ended(  # noqa: PLR0913, PLR0917  the facts of one exchange, handed over once
-        self, wire: str, status: int, outcome: str, overhead_us: int, first_byte_us: int, usage: Usage | None, cost_nano: int
-    ) -> None:
+        self, wire: str, status: int, outcome: str, overhead_us: int, first_byte_us: int, usage: Usage | None, cost_nano: int,
+        marks: Marks = (),
+    ) -> None:  # fmt: skip
         """Count one exchange, once, when all is over.
 
         `overhead_us` is the time spent by us, waiting for the provider and for the client left out, and 0 where it was not
         measured. `first_byte_us` is 0 when no byte of an answer came from a provider; `usage` is None when nothing was consumed.
+        `marks` are those of `phases.py`, all of them, of an exchange that was answered.
         """
         ended = self._ended
-        ended.append((wire, status, outcome, overhead_us, first_byte_us, usage, cost_nano))
+        ended.append((wire, status, outcome, overhead_us, first_byte_us, usage, cost_nano, marks))
         if len(ended) >= TALLIED:
             self._add_up()
 
@@ -173,18 +202,27 @@ class Metrics:
         if not self._ended:
             return
         ended, self._ended = self._ended, []
-        wires, statuses, outcomes, overheads_us, first_bytes_us, usages, costs_nano = zip(*ended, strict=True)
+        wires, statuses, outcomes, overheads_us, first_bytes_us, usages, costs_nano, marks = zip(*ended, strict=True)
         counts = self._counts
         for key, number in Counter(zip(wires, statuses, strict=True)).items():
             counts.requests[key] += number
         for outcome, number in Counter(outcomes).items():
             counts.outcomes[outcome] += number
-        counts.overhead.add(_OVERHEAD_US, overheads_us)
-        counts.first_byte.add(_FIRST_BYTE_US, first_bytes_us)
+        counts.overhead.add_us(_OVERHEAD_US, overheads_us)
+        counts.first_byte.add_us(_FIRST_BYTE_US, first_bytes_us)
+        columns = list(zip(*filter(None, marks), strict=True))
+        for phase, (before, after) in zip(counts.phases, pairwise(columns), strict=False):
+            phase.add(_PHASE_NS, map(sub, after, before))
+            phase.sum_us += (sum(after) - sum(before)) // 1000
         counts.cost_nano += sum(costs_nano)
         consumed = [usage for usage in usages if usage is not None]
         for name, quantity in _TOKENS:
             setattr(counts, name, getattr(counts, name) + sum(map(quantity, consumed)))
+
+    def loop_was_late(self, late_us: int) -> None:
+        """Count one look at how late the event loop is."""
+        self._counts.late.add(_LATE_US, (late_us,))
+        self._counts.late.sum_us += late_us
 
     def refused(self, code: str) -> None:
         """Count one error of our own that was shown to a client, by its code."""
@@ -250,6 +288,11 @@ class _Sum(Collector):
         yield _by_label("penstock_refused", "Errors of our own that were shown to clients.", "code", counts.refused)
         yield _seconds("penstock_overhead", "Time spent by Penstock, waiting left out.", _OVERHEAD_US, counts.overhead)
         yield _seconds("penstock_first_byte", "Time until the provider's first byte.", _FIRST_BYTE_US, counts.first_byte)
+        phases = HistogramMetricFamily("penstock_phase_seconds", "Where the time of answered requests went.", labels=("phase",))
+        for name, spread in zip(PHASES, counts.phases, strict=True):
+            phases.add_metric((name,), _buckets(_PHASE_US, spread), spread.sum_us / 1e6)
+        yield phases
+        yield _seconds("penstock_loop_late", "How late the event loop was, looked at with each tick.", _LATE_US, counts.late)
         tokens = {name.removesuffix("_tokens"): getattr(counts, name) for name in counts.__struct_fields__ if name.endswith("_tokens")}
         yield _by_label("penstock_tokens", "Tokens metered; reasoning is part of output.", "kind", tokens)
         yield CounterMetricFamily("penstock_cost_nano", "Cost of what was metered, in nano-dollars.", value=counts.cost_nano)
@@ -277,6 +320,9 @@ def _by_label(name: str, meaning: str, label: str, numbers: dict[str, int]) -> M
 
 
 def _seconds(name: str, meaning: str, ends_us: tuple[int, ...], spread: Spread) -> Metric:
+    return HistogramMetricFamily(f"{name}_seconds", meaning, buckets=_buckets(ends_us, spread), sum_value=spread.sum_us / 1e6)
+
+
+def _buckets(ends_us: tuple[int, ...], spread: Spread) -> list[tuple[str, float]]:
     ends = [str(end / 1e6) for end in ends_us] + ["+Inf"]
-    buckets = list(zip(ends, accumulate(spread.counts), strict=True))
-    return HistogramMetricFamily(f"{name}_seconds", meaning, buckets=buckets, sum_value=spread.sum_us / 1e6)
+    return list(zip(ends, accumulate(spread.counts), strict=True))

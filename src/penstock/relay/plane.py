@@ -12,16 +12,18 @@ from penstock.catalog.door import Catalog
 from penstock.channels.door import ChannelDoor
 from penstock.keys.door import KeyRing
 from penstock.kit.pulse import Pulse
-from penstock.records.door import Recorder
+from penstock.records.door import Policies, Recorder
 from penstock.relay.lists import Lists
 from penstock.relay.metrics import Metrics
 from penstock.relay.route import Known
+from penstock.rules.door import RuleBook
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 
 if TYPE_CHECKING:
     from penstock.relay.drain import Drain
     from penstock.relay.edge import Edge
+    from penstock.relay.watch import Watch
 
 
 class TickLimits(NamedTuple):
@@ -63,18 +65,25 @@ class Plane:
     catalog: Catalog
     books: Books
     recorder: Recorder
+    policies: Policies
+    """Whose traffic is recorded whatever their keys say."""
+    rules: RuleBook
     metrics: Metrics
     holds: Holds
     treasury: Treasury
     records_all: bool
     rewrites: dict[str, str] = field(default_factory=dict)
-    routes: dict[tuple[str, str], Known] = field(default_factory=dict)
-    """Lanes that were found already, by wire and model. Whoever changes `channels` empties it."""
+    routes: dict[tuple[str, ...], Known] = field(default_factory=dict)
+    """Lanes that were found already, by wire, model and tags. Whoever changes `channels` empties it."""
     stopping: bool = False
     record_limit: int = 0
     """Bytes of each body that are recorded, where an exchange is."""
     shows: bool = False
     """Settings add headers of ours to answers."""
+    watch: Watch | None = None
+    """Who is told of each exchange that has ended."""
+    timed: bool = False
+    """Answers say where their time went."""
     attempts: int = 1
     """How many channels are tried at most."""
     connections: set[Edge] = field(default_factory=set)
@@ -89,4 +98,5 @@ class Plane:
         settings = self.settings
         self.record_limit = settings.record_body_limit
         self.shows = settings.show_cost or settings.show_channel or settings.show_overhead
+        self.timed = settings.show_timing
         self.attempts = settings.retries + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.relay.headers import without_key
 from penstock.relay.tunnel import upgrade_lines
@@ -13,11 +13,29 @@ from penstock.upstream.bridges.bridge import Spot
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
     from penstock.upstream.bridges.bridge import Crossing
+    from penstock.upstream.channel import Channel
     from penstock.upstream.lanes import Lane
     from penstock.upstream.wires.wire import Ask
 
+_END = b"\r\n\r\n"
 _AGENT = b"user-agent: "
 _BODIED = frozenset((b"POST", b"PUT", b"PATCH"))
+
+
+class Sent(NamedTuple):
+    """A request as it went out, for the record: its head, and its body unless that is the client's, byte for byte."""
+
+    head: bytes
+    body: bytes | None
+    cut: bool
+    """There is more of the body."""
+
+
+def sent_of(request: bytes, body: bytes | None, limit: int, channel: Channel) -> Sent:
+    """What to keep of a request to a channel that was made of the client's `body`; at most `limit` bytes of its own."""
+    at = request.index(_END) + len(_END)
+    same = len(request) - at == len(body or b"") and request.endswith(body or b"")
+    return Sent(channel.as_shown(request[:at]), None if same else request[at : at + limit], not same and len(request) - at > limit)
 
 
 def request_on(lane: Lane, ask: Ask, exchange: Exchange) -> bytes:

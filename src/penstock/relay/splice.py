@@ -43,6 +43,10 @@ class Splice(Protocol):
     ended: Signal
     """Happens with an outcome."""
     tape: Tape | None
+    """What the client got."""
+
+    def came(self) -> Tape | None:
+        """What the provider sent, where that is something else and is to be recorded."""
 
     @property
     def refused(self) -> bool:
@@ -59,6 +63,9 @@ class Splice(Protocol):
 
     def beginning(self, limit_bytes: int) -> bytes:
         """The beginning of the provider's answer, as far as it is kept: of an error that is the whole."""
+
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """The beginning and the end of the provider's answer, as far as they are kept: there it says its id, its model, why it ended."""
 
     def finish(self, outcome: str, lines: list[bytes]) -> None:
         """Write what was held back: the end of the answer, or the error that ends it. `lines` go into a head not yet written."""
@@ -194,6 +201,8 @@ class Plain:
 
     def _of_nothing(self, body: bytes, usage: Usage, estimated: bool) -> tuple[Usage, bool]:
         """The usage of an answer that states none: none where there is no answer, which is the provider's failure."""
+        if self._channel is not None:
+            body = self._channel.without_secret(body)  # what it says is told
         why = emptiness(body) if self._error is None and self._wire.name != "passthrough" else None
         if why is None:
             return usage, estimated
@@ -201,9 +210,22 @@ class Plain:
             self._refused = PenstockError("upstream_invalid", f"The provider's answer cannot be used: {why}.")
         return Usage(calls=0), False
 
+    def came(self) -> Tape | None:
+        """It goes on as it came."""
+        return None
+
     def beginning(self, limit_bytes: int) -> bytes:
         """What was gathered."""
         return b"".join(self._gathered)[:limit_bytes]
+
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """Of what was gathered, or the end of what was not."""
+        if self._head.content_encoding:
+            return b"", b""
+        if self._streams:
+            return b"", self._tail[-1][-limit_bytes:] if self._tail else b""
+        body = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
+        return (body[:limit_bytes], body[-limit_bytes:]) if len(body) > 2 * limit_bytes else (body, body)
 
     def so_far(self) -> Usage:
         """By its size, once some of it has reached the client; before that, nothing has been used that anybody has got."""

@@ -10,10 +10,10 @@ class Tape:
     small objects over memory that could then not be given back.
     """
 
-    __slots__ = ("_buffer", "_first", "_limit", "cut")
+    __slots__ = ("_buffer", "_first", "cut", "limit")
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
+        self.limit = limit_bytes
         self._first = b""
         self._buffer: bytearray | None = None
         self.cut = False
@@ -31,12 +31,12 @@ class Tape:
         if buffer is not None:
             if not self.cut:
                 buffer += data
-                if len(buffer) > self._limit:
+                if len(buffer) > self.limit:
                     self.cut = True
-                    del buffer[self._limit :]
+                    del buffer[self.limit :]
         elif self._first:
             self._buffer = bytearray(self._first)
             self.add(data)
         else:
-            self.cut = len(data) > self._limit
-            self._first = data[: self._limit] if self.cut else data
+            self.cut = len(data) > self.limit
+            self._first = data[: self.limit] if self.cut else data

@@ -194,9 +194,17 @@ class Tunnel:
         """As `usage`, while the session runs."""
         return self._meter.usage()[0]
 
+    def came(self) -> Tape | None:
+        """Nothing: a session is not recorded."""
+        return None
+
     def beginning(self, limit_bytes: int) -> bytes:
         """Nothing: a session is no error."""
         return b""
+
+    def glimpse(self, limit_bytes: int) -> tuple[bytes, bytes]:
+        """Nothing: a session has many answers."""
+        return b"", b""
 
     def leave(self) -> None:
         """Never: a session ends when its client leaves."""

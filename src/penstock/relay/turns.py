@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from penstock.kit.walker import Walker
@@ -82,7 +83,9 @@ class Turns:
         """Walk the exchanges that wait, each when the one before is answered and the client takes the answers."""
         self._advancing = True
         while self._queue and self.active is None and self._paused_tick < 0:
-            self.begin(self._queue.popleft())
+            exchange = self._queue.popleft()
+            exchange.turn_ns = perf_counter_ns()
+            self.begin(exchange)
         self._advancing = False
         if not self._queue:
             self.go_on_reading("pipeline")

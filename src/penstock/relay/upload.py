@@ -95,10 +95,14 @@ class Upload(asyncio.BaseProtocol):
     def rename(self, model: str) -> None:
         """Name another model, where one is named; the length that is sent on changes with it."""
         if self.naming is not None:
-            waiting = self.naming.replaced(b"".join(self._waiting), model)
-            self.grown = len(waiting) - self._waiting_size
+            waiting = self.naming.replaced(self.waiting(), model)
+            self.grown += len(waiting) - self._waiting_size
             self._waiting = [waiting]
             self._waiting_size = len(waiting)
+
+    def waiting(self) -> bytes:
+        """What has come and is not handed on yet."""
+        return b"".join(self._waiting)
 
     async def whole(self) -> bytes:
         """All of the body, for a body that was only waited for so that its key could be checked first."""

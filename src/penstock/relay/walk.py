@@ -20,23 +20,23 @@ from penstock.relay.bodies import read_held, read_upload
 from penstock.relay.call import Answer, call, splice
 from penstock.relay.drain import drained
 from penstock.relay.exchange import Exchange, Interruption, stopping
-from penstock.relay.facts import CLIENT_CLOSED, billable, make_charge, make_record
+from penstock.relay.facts import CLIENT_CLOSED, NOTHING, billable, failed_record, make_charge, make_record
 from penstock.relay.faults import report
 from penstock.relay.guard import guard_of
 from penstock.relay.limits import show_limits
 from penstock.relay.outcome import COMPLETE, STOPPED, UPSTREAM_ERROR
 from penstock.relay.permit import permit
 from penstock.relay.route import choose, estimate, price_of
+from penstock.relay.ruling import known_rules, under_rules
 from penstock.relay.running import Running
 from penstock.relay.tunnel import refuse_upgrade
-from penstock.upstream.usage import Usage
 
 if TYPE_CHECKING:
     from penstock.relay.plane import Plane
+    from penstock.upstream.usage import Usage
     from penstock.upstream.wires.wire import Ask
 
 _log = logging.getLogger("penstock.relay")
-NOTHING = Usage(calls=0)
 TOKENS_LIMIT = 10**12
 """More tokens than any request can have: a provider that counts more is wrong."""
 
@@ -48,18 +48,22 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
     caller = find_caller(exchange, plane) or await look_up(exchange, plane)  # 401 503
     if caller.wires is not None or caller.networks is not None:
         permit(caller, exchange, plane)  # 403
-    record_limit = plane.record_limit if plane.records_all or caller.record else 0
-    ask = (
-        read_held(exchange, plane)
-        if exchange.upload is None
-        else await read_upload(exchange, plane, record_limit, whole=caller.models is not None)
-    )  # 400 413
+    rules = known_rules(caller, plane) or await plane.rules.load(caller.account_id or "")  # 503
+    ruled = not (rules.is_empty and plane.rules.operators.is_empty)
+    exchange.for_operator = plane.records_all
+    exchange.for_owner = caller.record or plane.policies.records(caller.account_id) is True
+    record_limit = _record_limit(exchange, plane)
+    whole = ruled or caller.models is not None
+    ask = read_held(exchange, plane) if exchange.upload is None else await read_upload(exchange, plane, whole=whole)  # 400 413
     exchange.body_ns = perf_counter_ns()
+    if ruled:
+        ask = under_rules(rules, caller, ask, exchange, plane)  # 400 403
+        record_limit = _record_limit(exchange, plane)
     route = choose(caller, ask, exchange, plane)  # 402 403 404 503
     answer = Answer(route.lanes[0])
     price = price_of(answer.lane, caller, plane)
     funds = funds_of(caller, plane)
-    nano, tokens = estimate(price, ask, route, caller, plane)
+    nano, tokens = estimate(price, ask, route, caller, exchange, plane)  # 400 413
     if funds.counted and not funds.covers(nano, tokens, exchange.body_ns):
         await reserve(funds, nano, tokens, exchange, plane)  # 402 429 503
     with holding(plane.holds, funds, nano, tokens) as hold:
@@ -69,8 +73,8 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         try:
             await call(route, ask, exchange, plane, answer, record_limit)  # 400 502 503 504
             guard = guard_of(running, funds, plane) if ask.stream and funds.counted else None
-            whole = splice(answer, ask, exchange, record_limit, guard)
-            outcome: str = whole.value if whole.done else await whole
+            told = splice(answer, ask, exchange, record_limit, guard)
+            outcome: str = told.value if told.done else await told
         except Interruption as why:  # the client has left, or we stop
             outcome = why.outcome
             if not await drained(why, exchange, funds, record_limit, plane):
@@ -80,6 +84,9 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         if answer.channel.breakers.troubled or (answer.head is not None and answer.head.status >= 400):
             report(answer, exchange)
         ended_ns = perf_counter_ns()
+        exchange.marks = (
+            exchange.arrived_ns, exchange.turn_ns, exchange.body_ns, answer.called_ns, answer.sent_ns, answer.head_ns or ended_ns, ended_ns,
+        )  # fmt: skip
         exchange.walker = exchange.running = None  # from here on it is settled and finished, whoever leaves
         usage, estimated = _usage(answer, outcome, ask, exchange)
         if answer.lane is not route.lanes[0]:
@@ -92,19 +99,24 @@ async def walk(exchange: Exchange, plane: Plane) -> None:
         charge = make_charge(exchange, caller, answer, outcome, usage, estimated, cost_nano, price, hold.free_nano, draws)
         plane.books.post(charge, durable.settle)
         await durable
+    exchange.marks += (perf_counter_ns(),)
     _finish(exchange, answer, outcome, cost_nano, plane)
     if record_limit:
-        plane.recorder.put(make_record(exchange, caller, answer, outcome, ask.stream, record_limit))
+        plane.recorder.put(make_record(exchange, caller, answer, outcome, ask.stream, record_limit, usage, estimated, cost_nano))
     # Overhead is all the time that was neither the client's upload nor the provider's.
     overhead_ns = (answer.sent_ns - exchange.body_ns) + (perf_counter_ns() - ended_ns)
     first_byte_us = (answer.head_ns - answer.sent_ns) // 1000 if answer.head is not None else 0
     status = exchange.status or CLIENT_CLOSED
-    plane.metrics.exchange_ended(exchange.wire.name, status, outcome, overhead_ns // 1000, first_byte_us, usage, cost_nano)
+    plane.metrics.exchange_ended(exchange.wire.name, status, outcome, overhead_ns // 1000, first_byte_us, usage, cost_nano, exchange.marks)
+    if plane.watch is not None:
+        plane.watch.answered(exchange, caller, answer, ask, outcome, usage, estimated, cost_nano, overhead_ns)
 
 
 def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None:
     """The walk's edge: whatever left it becomes an answer, or a log line where it should not have happened."""
-    exchange.walker = exchange.running = None
+    if error is not None and plane.watch is not None:
+        plane.watch.refused(exchange, error)
+    running, exchange.walker, exchange.running = exchange.running, None, None
     if error is None:
         return
     if isinstance(error, Interruption):
@@ -119,7 +131,17 @@ def ended(exchange: Exchange, plane: Plane, error: BaseException | None) -> None
         error = PenstockError("internal_error", f"The gateway failed; its log has the request id {exchange.id}.")
     plane.metrics.refused(error.code)
     exchange.refuse(error)
+    if running is not None and (exchange.for_owner or exchange.for_operator):
+        plane.recorder.put(failed_record(exchange, running, plane.record_limit))
     plane.metrics.exchange_ended(exchange.wire.name, error.status, UPSTREAM_ERROR, 0, 0, None, 0)
+
+
+def _record_limit(exchange: Exchange, plane: Plane) -> int:
+    """How many bytes of each body are recorded; of what is being sent from now on."""
+    limit = plane.record_limit if exchange.for_owner or exchange.for_operator else 0
+    if limit and exchange.upload is not None and exchange.upload.tape is None:
+        exchange.upload.record(limit)
+    return limit
 
 
 def _usage(answer: Answer, outcome: str, ask: Ask, exchange: Exchange) -> tuple[Usage, bool]:

@@ -16,6 +16,8 @@ from penstock.upstream.offers import Offer
 from penstock.upstream.providers import Provider
 
 PATHS_KEPT = 1024
+HIDDEN = b"[redacted]"
+"""What is written down in place of a secret, as in records."""
 SECRET_BYTES = 8
 """Shorter credentials may be words that answers are full of."""
 _PATH = re.compile(r"[!-~]*")
@@ -59,7 +61,7 @@ class Channel:
     """
 
     __slots__ = (
-        "_base_path", "_extra", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool",
+        "_base_path", "_extra", "_hidden", "_lines", "_own", "_paths", "_secret", "base_url", "breakers", "name", "names", "offers", "pool",
         "provider", "terms", "transparent", "wires",
     )  # fmt: skip
 
@@ -85,6 +87,10 @@ class Channel:
         own = b"".join(b"%b: %b\r\n" % pair for pair in terms.headers)
         self._own = tuple(b"\n%b: " % key for key, _ in terms.headers)
         self._lines = b" HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n%b%b" % (pool.origin.authority, credential, own)
+        hidden = [*([provider.credential_header] if credential else []), *(key for key, _ in terms.headers)]
+        self._hidden = self._lines[: len(self._lines) - len(credential) - len(own)] + b"".join(
+            b"%b: %b\r\n" % (key, HIDDEN) for key in hidden
+        )
         self._extra = [(b"\n%b: " % name, b"%b: %b\r\n" % (name, value)) for name, value in provider.extra_headers]
         self._paths: dict[str, bytes] = {}
 
@@ -104,6 +110,10 @@ class Channel:
         """What a provider has answered without the credential, which some repeat when they refuse it; of the same length."""
         secret = self._secret
         return body.replace(secret, b"*" * len(secret)) if secret and secret in body else body
+
+    def as_shown(self, head: bytes) -> bytes:
+        """The head of a request to this channel as it may be written down: without its credential and the values of its own headers."""
+        return head.replace(self._lines, self._hidden, 1)
 
     def request(self, method: bytes, path: str, query: bytes, headers: bytes, model: str | None = None) -> bytes:
         """The beginning of a request: request line, host, credential, then `headers` (whole lines)."""

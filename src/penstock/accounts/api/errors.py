@@ -122,8 +122,14 @@ def install(app: FastAPI, others: Mapping[str, Shape] | None = None) -> None:
     app.add_exception_handler(Exception, broken)
 
 
+def sendable(text: str) -> str:
+    """Words that may repeat what was sent, without what is no character: half of a surrogate pair cannot be sent back."""
+    return text.encode(errors="replace").decode()
+
+
 def _in_the_one_shape(request: Request, error: PenstockError) -> Response:
-    shown = {"code": error.code, "message": error.message, "param": error.param, "request_id": request_id_of(request)}
+    message, param = sendable(error.message), None if error.param is None else sendable(error.param)
+    shown = {"code": error.code, "message": message, "param": param, "request_id": request_id_of(request)}
     return JSONResponse({"error": shown}, error.status)
 
 

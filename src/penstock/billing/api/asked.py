@@ -47,8 +47,8 @@ class Scope(BaseModel):
 
     def span(self) -> Span:
         """The time that is meant, all of it by default."""
-        since_ms = 0 if self.since is None else _moment_ms(self.since, "since")
-        until_ms = LAST_MS if self.until is None else _moment_ms(self.until, "until")
+        since_ms = 0 if self.since is None else moment_ms(self.since, "since")
+        until_ms = LAST_MS if self.until is None else moment_ms(self.until, "until")
         if since_ms > until_ms:
             raise PenstockError("invalid_request", "since is after until.", param="since")
         return Span(since_ms, until_ms)
@@ -81,7 +81,8 @@ def _meant(who: Who, wanted: Annotated[Wanted, Query()]) -> Selection:
 Meant = Annotated[Selection, Depends(_meant)]
 
 
-def _moment_ms(text: str, param: str) -> int:
+def moment_ms(text: str, param: str) -> int:
+    """The moment that a parameter names. Raises PenstockError `invalid_request`."""
     text, now = text.strip(), now_ms()
     try:
         if _SPAN.fullmatch(text):

@@ -52,13 +52,20 @@ class Fetcher:
         self._limit = limit
         self.begun = 0
         """So many POSTs have been done, or may have been: all but those that were refused."""
+        self.sent = b""
+        """The last POST as it went out."""
+        self.came: Fetched | None = None
+        """The last answer."""
 
     async def __call__(self, method: str, path: str, *, query: bytes = b"", headers: bytes = b"", body: bytes = b"") -> Fetched:
         """Call the provider. Raises UpstreamError."""
         posts = method == "POST"
         self.begun += posts
+        if posts:
+            head = self._channel.request(b"POST", path, query, headers, self._model)
+            self.sent = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         try:
-            fetched = await fetch(
+            self.came = fetched = await fetch(
                 self._channel, method, path, query=query, headers=headers, body=body, model=self._model, limit=self._limit
             )  # fmt: skip
         except UpstreamError as failure:

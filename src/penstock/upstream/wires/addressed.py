@@ -30,7 +30,7 @@ def method_of(path: str) -> str:
 def model_at(path: str) -> str | None:
     """The model that a path names, without `models/`; None if it names none."""
     match = _ADDRESS.fullmatch(path)
-    return asks.optional_model(unquote(match[2])) if match is not None else None
+    return asks.optional_model(unquote(match[2]).removeprefix("models/")) if match is not None else None
 
 
 def path_at(version: str, model: str, method: str) -> str:

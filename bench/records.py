@@ -1,0 +1,271 @@
+"""What recording costs, and how long lists, single records and clearing take with five million of them.
+
+    .venv/bin/python bench/records.py [--count 200000] [--many 5000000] [--database sqlite:///...] [--encrypt] [--profile]
+
+First the recorder is fed with exchanges of 1 KB + 1 KB of chat, as the relay would: microseconds of the processor per record, all
+threads together and of the loop alone, and what they take on the disk, in percent of the bodies. Then, unless `--many 0`, so many small
+records are written as a day of traffic, and listed, read, searched, exported and cleared: milliseconds until done, and how much memory
+grew. Everything is in a temporary folder, which `--folder` may name, but for the database if that is another. Ends with 1 if a figure
+is beyond its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import json
+import os
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+from sqlalchemy import func, select, text
+
+from penstock.infra import schema
+from penstock.infra.database import Database
+from penstock.infra.secrets import Secrets
+from penstock.kit import clock
+from penstock.kit.errors import PenstockError
+from penstock.kit.ids import new_id
+from penstock.records.entries import OPERATOR_SHELF
+from penstock.records.filters import Filters
+from penstock.records.index import Index
+from penstock.records.keeping import DAY_MS, Keeper
+from penstock.records.models import PageRow
+from penstock.records.pages import make_segment
+from penstock.records.policies import Policies
+from penstock.records.record import Record
+from penstock.records.recorder import Recorder
+from penstock.records.redact import without_secrets
+from penstock.records.segments import Draft
+from penstock.records.service import Records
+from penstock.records.vault import Vault, open_store
+
+CPU_LIMIT_US, DISK_LIMIT, LIST_LIMIT_MS, GET_LIMIT_MS, CLEAR_LIMIT_MS, GROWTH_LIMIT_MB = 15.0, 40.0, 50.0, 20.0, 1000.0, 64.0
+DIFFERENT = 2000
+"""Exchanges that are made in advance and recorded in turns: a group has none of them twice."""
+FULL = 8 * 1024 * 1024
+REQUEST_HEADERS = without_secrets(
+    [(b"host", b"gateway.example.com"), (b"authorization", b"Bearer placeholder"), (b"content-type", b"application/json"),
+     (b"accept", b"application/json"), (b"user-agent", b"OpenAI/Python 1.99.9")] + [(b"x-stainless-%d" % n, b"something") for n in range(6)]
+)  # fmt: skip
+
+
+class Table:
+    """What was measured, printed as it comes."""
+
+    def __init__(self) -> None:
+        self.well = True
+
+    def row(self, name: str, value: float, unit: str, limit: float | None = None) -> None:
+        """One line, and whether it is beyond the limit."""
+        beyond = limit is not None and value > limit
+        self.well = self.well and not beyond
+        print(f"  {name:<64} {value:10.2f} {unit}{'   beyond the limit' if beyond else ''}", flush=True)
+
+    async def timed(self, name: str, act: Callable[[], Awaitable[object]], limit: float | None = None, times: int = 9) -> None:
+        """The median and the worst of some times, in milliseconds; the limit is the median's."""
+        took = []
+        for _ in range(times):
+            began_s = time.perf_counter()
+            await act()
+            took.append((time.perf_counter() - began_s) * 1000)
+        self.row(f"{name} (worst {max(took):.1f})", statistics.median(took), "ms", limit)
+
+
+def prose() -> list[str]:
+    """Sentences that somebody has written: those of our own documentation."""
+    pages = sorted(Path(__file__).parent.parent.glob("docs/**/*.md"))
+    return [line.strip() for page in pages for line in page.read_text().splitlines() if len(line) > 60 and line[0].isalpha()]
+
+
+def bodies() -> list[tuple[bytes, bytes]]:
+    """Questions and answers of some 1 KB each."""
+    sentences, chance = prose(), random.Random(7)
+    made = []
+    for number in range(DIFFERENT):
+        asked, said = (" ".join(chance.sample(sentences, 12))[:size] for size in (850, 680))
+        request = {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "system", "content": "Be helpful."}, {"role": "user", "content": asked}],
+        }
+        answer = {
+            "id": f"chatcmpl-{chance.randbytes(15).hex()}", "object": "chat.completion", "created": 1_700_000_000 + number,
+            "model": "gpt-4o-mini-2024-07-18", "system_fingerprint": f"fp_{chance.randbytes(5).hex()}",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": said}, "logprobs": None, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 213, "completion_tokens": number % 400, "total_tokens": 213 + number % 400},
+        }  # fmt: skip
+        made.append((json.dumps(request).encode(), json.dumps(answer).encode()))
+    return made
+
+
+def made_record(number: int, pair: tuple[bytes, bytes], at_ms: int, account_id: str | None = "acc_1") -> Record:
+    """A record as the relay makes it."""
+    request, answer = pair
+    headers = [
+        (b"date", b"Sun, 22 Nov 2026 16:00:00 GMT"), (b"content-type", b"application/json"), (b"x-request-id", b"req_%020d" % number),
+        (b"openai-processing-ms", b"%d" % (number % 900)), (b"server", b"cloudflare"),
+    ]  # fmt: skip
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\nauthorization: Bearer sk-placeholder\r\ncontent-length: %d\r\n"
+        b"content-type: application/json\r\nuser-agent: OpenAI/Python 1.99.9\r\n\r\n"
+    ) % len(request)
+    return Record(
+        new_id("req", at_ms), at_ms, f"key_{number % 20}", "POST", "/v1/chat/completions", "chat_completions", "gpt-4o-mini", "gpt-4o-mini",
+        REQUEST_HEADERS, request, 200 if number % 50 else 429, headers, [answer], 812, False, "complete", False, False, "openai", (),
+        account_id, True, True, 31_250 + number, 213, number % 400, False, (), (), None, head, None, False, None, None, False,
+        (120, 80, 60, 900, 310_000, 400_000, 90),
+    )  # fmt: skip
+
+
+async def feed(table: Table, folder: Path, database: Database, vault: Vault, count: int, profile: cProfile.Profile | None) -> None:
+    """What the recorder takes of the processor, and of the disk."""
+    pairs = bodies()
+    recorder = Recorder(database, vault, 2 * FULL)
+    await recorder.start()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+    began_s = time.process_time()
+    for number in range(count):
+        made_record(number, pairs[number % DIFFERENT], clock.now_ms())
+    making_s = time.process_time() - began_s
+    if profile:
+        profile.enable()
+    began_s, began_loop_s = time.process_time(), time.thread_time()
+    for number in range(count):
+        recorder.put(made_record(number, pairs[number % DIFFERENT], clock.now_ms()))
+        if number % 200 == 199:
+            await asyncio.sleep(0.001 if recorder.size_bytes < FULL else 0.05)
+    await recorder.flush(60)
+    spent_s, spent_loop_s = time.process_time() - began_s - making_s, time.thread_time() - began_loop_s - making_s
+    if profile:
+        profile.disable()
+        profile.print_stats("tottime")
+    raw = sum(len(part) for number in range(count) for part in pairs[number % DIFFERENT])
+    kept = sum(path.stat().st_size for path in (folder / "records").rglob("*.zst"))
+    table.row("recorded: the processor, all threads", spent_s / count * 1e6, "us", CPU_LIMIT_US)
+    table.row("recorded: the processor, the loop alone", spent_loop_s / count * 1e6, "us")
+    table.row("on the disk: segments", 100 * kept / raw, "% of the bodies", DISK_LIMIT)
+    if database.path is not None:
+        rows = sum(path.stat().st_size for path in database.path.parent.glob(f"{database.path.name}*"))
+        table.row("on the disk: the database", 100 * rows / raw, "% of the bodies")
+    table.row("dropped", recorder.dropped, "records", 0)
+    await recorder.stop()
+    async with database.session() as session:
+        for name in ("record_page", "record_entries", "record_segment"):
+            await session.execute(text(f"DELETE FROM {name}"))
+
+
+async def fill(table: Table, database: Database, vault: Vault, count: int, day_ms: int) -> list[str]:
+    """A day of small records, of 10,000 accounts one of which has few; some of their ids."""
+    pair = (b'{"model":"gpt-4o-mini","messages":[]}', b'{"id":"chatcmpl-1","choices":[]}')
+    index, kept = Index(database), []
+    began_s = time.perf_counter()
+    rare = set(range(0, count, max(1, count // 20)))
+    draft = Draft()
+    for number in range(count):
+        at_ms = day_ms + number * DAY_MS // count
+        record = made_record(number, pair, at_ms, "acc_rare" if number in rare else "acc_1")
+        record.for_owner = number in rare
+        if number in rare:
+            kept.append(record.id)
+        draft.add(record)
+        if draft.is_full or number == count - 1:
+            segment = await asyncio.to_thread(make_segment, vault, draft, new_id("seg", at_ms), at_ms)
+            await vault.put(segment.path, segment.data)
+            await index.add(segment)
+            draft = Draft()
+    index.close()
+    table.row(f"{count:,} records written, each", (time.perf_counter() - began_s) / count * 1e6, "us")
+    async with database.session(read_only=True) as session:
+        table.row("pages", float(await session.scalar(select(func.count()).select_from(PageRow)) or 0), "rows")
+    return kept
+
+
+def resident_mb() -> float:
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def use(table: Table, records: Records, kept: list[str], day_ms: int) -> None:
+    """Lists, single records, a search, an export; then the day is cleared."""
+    chance = random.Random(7)
+
+    async def page(**wanted: object) -> None:
+        at_ms = day_ms + chance.randrange(DAY_MS)
+        await records.list(OPERATOR_SHELF, Filters(until_ms=at_ms, **wanted))  # type: ignore[arg-type]
+
+    async def of_the_rare() -> None:
+        assert len((await records.list("acc_rare")).entries) == len(kept)
+
+    async def one() -> None:
+        assert (await records.get(OPERATOR_SHELF, chance.choice(kept))).record is not None
+
+    async def none() -> None:
+        try:
+            await records.get(OPERATOR_SHELF, new_id("req", day_ms + chance.randrange(DAY_MS)))
+        except PenstockError:
+            return
+        raise AssertionError
+
+    async def exported(number: int) -> None:
+        async for _ in records.read(OPERATOR_SHELF):
+            number -= 1
+            if not number:
+                return
+
+    await table.timed("a page of a list, the latest", lambda: records.list(OPERATOR_SHELF), LIST_LIMIT_MS)
+    await table.timed("a page of a list, from a moment on", page, LIST_LIMIT_MS, 20)
+    await table.timed("a page of a list, of a status", lambda: page(status=429), LIST_LIMIT_MS, 20)
+    await table.timed("a page of a list, of a model that there is not", lambda: page(model="claude*"), LIST_LIMIT_MS)
+    await table.timed("a page of a list, of an account with few", of_the_rare, LIST_LIMIT_MS, 20)
+    await table.timed("one record", one, GET_LIMIT_MS, 50)
+    await table.timed("one record that there is not", none, GET_LIMIT_MS, 20)
+    before_mb = resident_mb()
+    await table.timed("a search that finds nothing, until it is cut short", lambda: page(text="nothing like it"), None, 3)
+    await table.timed("200,000 records exported", lambda: exported(200_000), None, 1)
+    table.row("memory that grew with search and export", resident_mb() - before_mb, "MiB", GROWTH_LIMIT_MB)
+    began_s = time.perf_counter()
+    count = await records.clear(OPERATOR_SHELF)
+    table.row(f"{count:,} records cleared", (time.perf_counter() - began_s) * 1000, "ms", CLEAR_LIMIT_MS)
+
+
+async def main() -> None:
+    """Both parts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=200_000)
+    parser.add_argument("--many", type=int, default=5_000_000)
+    parser.add_argument("--database", default="")
+    parser.add_argument("--folder", default=None)
+    parser.add_argument("--encrypt", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    given = parser.parse_args()
+    table = Table()
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        folder = Path(name)
+        database = Database(given.database or f"sqlite:///{folder}/penstock.db")
+        await schema.migrate(database)
+        vault = Vault(open_store(folder), Secrets(os.urandom(32)), encrypt=given.encrypt)
+        if given.count:
+            await feed(table, folder, database, vault, given.count, cProfile.Profile() if given.profile else None)
+        if given.many:
+            policies, keeper = Policies(database), Keeper(database, vault)
+            recorder = Recorder(database, vault, FULL)
+            records = Records(database, vault, recorder, policies, keeper)
+            day_ms = clock.now_ms() - DAY_MS
+            await use(table, records, await fill(table, database, vault, given.many, day_ms), day_ms)
+        await database.close()
+    sys.exit(not table.well)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
