@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from made_records import made, opened
-from penstock.accounts.identity import CLI
+from penstock.accounts.identity import CLI, Identity
 from penstock.accounts.service import Accounts, Draft
 from penstock.kit.errors import PenstockError
 from penstock.kit.pages import Place
@@ -89,6 +89,20 @@ async def test_what_has_expired_is_purged(sharing, database, record_id, clock):
     await sharing.share(CLI, "acc_operator", record_id, lasts_s=120, **ALL)
     assert await purge(database, clock.ms + 60_000) == 1
     assert await count(database) == 1
+
+
+async def test_links_of_a_disabled_account_show_nothing(sharing, database, recorder):
+    accounts = Accounts(database)
+    account = await accounts.create(CLI, Draft("ada"))
+    record = made(account_id=account.id)
+    recorder.put(record)
+    assert await recorder.flush()
+    share = await sharing.share(Identity(account.id, "member", "session", ""), account.id, record.id, lasts_s=60, **ALL)
+    await accounts.disable(CLI, account.id)
+    with pytest.raises(PenstockError, match="nothing here"):
+        await sharing.open(share.token)
+    await accounts.enable(CLI, account.id)
+    assert (await sharing.open(share.token))[0].entry.id == record.id
 
 
 async def test_links_end_with_the_account(sharing, database, recorder):

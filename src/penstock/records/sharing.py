@@ -12,6 +12,7 @@ from sqlalchemy import CursorResult, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.accounts.identity import Identity
+from penstock.accounts.models import Account
 from penstock.accounts.trail import Trail
 from penstock.infra.database import Database
 from penstock.kit import clock
@@ -86,10 +87,14 @@ class Sharing:
             await self._trail.note(session, who, "record.unshare", share_id, account_id=who.account_id)
 
     async def open(self, token: str) -> tuple[Opened, ShareRow]:
-        """What a link shows. Raises the same `not_found` whatever is wrong: no such link, expired, revoked, the record is gone."""
+        """What a link shows. Raises the same `not_found` whatever is wrong: no such link, expired, revoked, the record is gone.
+
+        While the account that shared it is disabled, nothing is shown.
+        """
         digest = _digest(token)
+        disabled = select(Account.id).where(Account.id == ShareRow.created_by, Account.disabled_at_ms.is_not(None)).exists()
         async with self._database.session(read_only=True) as session:
-            row = await session.scalar(select(ShareRow).where(ShareRow.digest == digest))
+            row = await session.scalar(select(ShareRow).where(ShareRow.digest == digest, ~disabled))
         # The look-up is by digest, of which nobody can choose a part; the comparison is for those who would rather not rely on that.
         if row is None or not hmac.compare_digest(row.digest, digest) or row.expires_at_ms <= self._now_ms():
             raise _nothing()
