@@ -161,7 +161,10 @@ def test_no_condition_is_always_met():
 @given(conditions(LEAVES | CHANNEL_LEAVES), requests())
 def test_a_condition_gives_an_answer_whatever_the_request_is_and_the_same_one_again(given_, facts):
     condition = read_condition(given_, "when")
-    answer = as_test(condition)(facts)
+    try:
+        answer = as_test(condition)(facts)
+    except Exhausted:  # a body that is nested too deep is given up
+        return
     assert answer in {True, False} and as_test(condition)(facts) is answer
     again = as_test(read_condition(condition.to_dict(), "when"))(facts.at("x", frozenset()).after(None))
     assert isinstance(again, bool)
