@@ -35,6 +35,7 @@ async def die(bank: Bank, teller) -> None:
 
 
 async def unseen(bank: Bank, teller) -> None:
+    teller.presence._task.cancel()  # it is asleep: on a slow machine its heart could beat before it is to know
     async with bank.database.session() as session:
         await session.execute(update(Worker).where(Worker.id == teller.presence.worker).values(seen_at_ms=0))
 

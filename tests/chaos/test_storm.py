@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from penstock.billing.leases import square_late
 from penstock.billing.models import ChargeRow, Lease, Worker
+from penstock.kit import clock
 from storm import Storm
 
 STORM_S = float(os.environ.get("STORM_S", "9"))
@@ -75,7 +77,9 @@ async def weather(storm: Storm, outage: Callable[[], None] | None) -> None:
 
 
 async def look_after(storm: Storm) -> None:
-    """What must be true when the storm is over."""
+    """What must be true when the storm is over, and late spending of processes that were thought dead has been squared."""
+    while await square_late(storm.database, clock.now_ms()):
+        pass
     async with storm.database.session(read_only=True) as session:
         charged = Counter((await session.scalars(select(ChargeRow.id))).all())
         interrupted = await session.scalar(select(func.count()).where(ChargeRow.outcome == "interrupted"))
