@@ -79,7 +79,7 @@ class LiveGateway:
     def check_quiet(self, within_s: float = 5) -> None:
         """Nothing is left behind: no hold, no open exchange, no busy connection, nothing queued."""
 
-        async def quiet() -> bool:  # on the loop, between two callbacks: in the middle of one, a hold is settled and not yet charged
+        def quiet() -> bool:
             plane = self.plane
             return (
                 plane.holds.open == 0
@@ -88,7 +88,11 @@ class LiveGateway:
                 and plane.books.depth == 0
             )
 
-        if not self._until(lambda: bool(self.run(quiet())), within_s):
+        async def look() -> bool:
+            return quiet()
+
+        # On the loop, between two callbacks: in the middle of one, a hold may be settled and not charged yet.
+        if not self._until(lambda: bool(self.run(look())) if self.running else quiet(), within_s):
             plane = self.plane
             busy = {channel.name: channel.pool.busy for channel in plane.channels}
             active = [c.active.target for c in plane.connections if getattr(c, "active", None) is not None]

@@ -160,3 +160,24 @@ async def test_a_patient_connection_waits_for_long_statements(database_url: str)
 async def _sleep(database: Database) -> None:
     async with database.session() as session:
         await session.execute(text("SELECT pg_sleep(0.5)"))
+
+
+async def test_whoever_is_last_closes(database):
+    """A connection that is in use when the others are closed, or is opened afterwards, is closed when its session ends."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late() -> None:
+        async with database.session(read_only=True) as session:
+            await session.execute(text("select 1"))
+            begun.set()
+            await go_on.wait()
+
+    running = asyncio.ensure_future(late())
+    await begun.wait()
+    closing = asyncio.ensure_future(database.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    go_on.set()
+    await asyncio.gather(running, closing)
+    await late()
+    assert database.engine.pool.checkedin() == 0

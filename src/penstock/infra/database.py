@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ BUSY_S = 10
 CONNECT_S = 5
 COMMAND_S = 30
 """How long PostgreSQL may take for a statement."""
+CLOSE_S = 2
+"""How long closing waits for sessions to end."""
 _WAL_SIZE_BYTES = 64 * 1024 * 1024
 _OURS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
 AWAY = (exc.DisconnectionError, exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -73,6 +77,9 @@ class Database:
         postgresql = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
         read_only: dict[str, Any] = postgresql if self.path is None else {"sqlite_begin": "DEFERRED"}
         self.reading = self.engine.execution_options(**read_only)
+        self._open = 0
+        """Sessions that have not ended."""
+        self._closed = False
 
     @asynccontextmanager
     async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
@@ -82,6 +89,7 @@ class Database:
         the block: failures are raised as `DatabaseAway`, except broken constraints (`IntegrityError`) and mistakes in our own SQL.
         """
         engine = self.reading if read_only else self.engine
+        self._open += 1
         try:
             async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
                 yield session
@@ -91,6 +99,10 @@ class Database:
             raise DatabaseAway(str(failure.orig)) from failure
         except AWAY as failure:
             raise DatabaseAway(str(failure) or type(failure).__name__) from failure
+        finally:
+            self._open -= 1
+            if self._closed and not self._open:
+                await self.engine.dispose()
 
     @property
     def now_ms(self) -> ColumnElement[int]:
@@ -109,7 +121,11 @@ class Database:
             await patient.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, those in use when their sessions end; that is waited for, but not for long."""
+        self._closed = True
+        until_s = time.monotonic() + CLOSE_S
+        while self._open and time.monotonic() < until_s:  # noqa: ASYNC110  it is rare, and nobody would set an event
+            await asyncio.sleep(0.01)
         await self.engine.dispose()
 
 
