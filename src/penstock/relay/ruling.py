@@ -48,7 +48,7 @@ class Ruling:
         self.fallbacks = verdict.fallbacks
         self._late: tuple[CompiledRule, ...] = verdict.late
         self._facts = facts
-        self._ask, self._first = ask, msgspec.structs.replace(ask)
+        self._ask, self._first = ask, msgspec.structs.replace(ask) if verdict.late else ask
         self._tries: dict[str, _Try] = {}
         """By the names of channels."""
         self._body: bytes | None = exchange.body
