@@ -1,7 +1,8 @@
 # One verb per thing to do. Everything lives in .venv; nothing but make and Python 3.11 or later is needed.
 #
 #   make run          the gateway on http://127.0.0.1:8080 with the built-in demo provider
-#   make install      what it needs, into .venv: then .venv/bin/penstock is the program
+#   make install      what it needs, into .venv, and make native: then .venv/bin/penstock is the program
+#   make native       the hot path as machine code, where there is a C compiler: half the processor time per request
 #   make test         every test, on every core; those of pages need Chromium
 #   make chaos        kills, outages and misbehaving providers for STORM_S seconds each, 120 unless told
 #   make test-clients real programs (Claude Code, Codex, Gemini CLI) and libraries, from npm in .clients, against a gateway on loopback
@@ -24,20 +25,31 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
+NATIVE_TESTS := tests/walk tests/relay tests/upstream tests/billing tests/contract
 CHROMIUM := $(shell command -v chromium 2>/dev/null || command -v chromium-browser 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run install test test-clients chaos check docs bench bench-peers format lock
+.PHONY: run install native test test-native test-clients chaos check docs bench bench-peers format lock
 
 run: $(VENV)/.run
 	@$(BIN)/penstock serve --demo
 
-install: $(VENV)/.run
+install: native
 	@$(BIN)/penstock version
+
+native: $(VENV)/.native
+	@$(BIN)/python native/build.py || [ $$? -eq 3 ]
 
 test: $(VENV)/.dev
 	$(if $(CHROMIUM),,@echo "No Chromium, so the tests of pages are left out; on Debian and Ubuntu: apt-get install chromium" >&2)
-	$(BIN)/pytest -n auto $(if $(CHROMIUM),,--ignore=tests/browser)
+	PENSTOCK_NATIVE=0 $(BIN)/pytest -n auto $(if $(CHROMIUM),,--ignore=tests/browser)
+	@$(MAKE) --no-print-directory test-native
+
+test-native: $(VENV)/.dev
+	@$(BIN)/python native/build.py; case $$? in \
+	0) echo "PENSTOCK_NATIVE=1 pytest -n auto $(NATIVE_TESTS)"; PENSTOCK_NATIVE=1 $(BIN)/pytest -n auto $(NATIVE_TESTS);; \
+	3) echo "So the tests of the compiled hot path are left out" >&2;; \
+	*) exit 1;; esac
 
 test-clients: $(VENV)/.dev $(CLIENTS)/.installed
 	$(BIN)/pytest -p no:randomly tests/clients
@@ -54,10 +66,10 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/pytest -q tests/house -k docs
 
-bench: $(VENV)/.run
+bench: native
 	$(BIN)/python bench/run.py $(if $(QUICK),--quick)
 
-bench-peers: $(VENV)/.run
+bench-peers: native
 	$(BIN)/python bench/run.py --peers $(if $(QUICK),--quick)
 
 format: $(VENV)/.dev
@@ -67,8 +79,9 @@ format: $(VENV)/.dev
 lock: $(VENV)/.uv
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --group dev --extra otel -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group native -c requirements-dev.lock -o requirements-native.lock
 
-# .uv: an environment and a uv to fill it with. .run and .dev: what the program, or its tests, need is installed.
+# .uv: an environment and a uv to fill it with. .run, .native and .dev: what the program, compiling it, or its tests need is installed.
 
 $(VENV)/.uv:
 	@$(PYTHON) -c '$(ENOUGH)' 2>/dev/null || { echo "Penstock needs Python 3.11 or later; '$(PYTHON)' is not. Try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -87,6 +100,10 @@ $(VENV)/.run: requirements.lock pyproject.toml $(VENV)/.uv
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "Installing what tests and checks need" >&2
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.native: requirements-native.lock $(VENV)/.run
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-native.lock
 	@touch $@
 
 $(CLIENTS)/.installed: tests/clients/package.json

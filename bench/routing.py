@@ -42,7 +42,8 @@ from penstock.settings import Settings
 from penstock.upstream.breaker import Breakers, Fault
 from penstock.upstream.channel import PLAIN, Channel
 from penstock.upstream.client.pool import Limits, Pool
-from penstock.upstream.lanes import Lane, Lanes
+from penstock.upstream.lane import Lane
+from penstock.upstream.lanes import Lanes
 from penstock.upstream.names import Names
 from penstock.upstream.providers import PROVIDERS
 from penstock.upstream.sticky import stickiness

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
+from penstock import native
 from penstock.infra import schema
 from penstock.infra.database import Database
 
@@ -26,6 +27,14 @@ settings.register_profile("penstock", deadline=None)  # machines are shared: no 
 settings.load_profile("penstock")
 
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where the hot path is compiled, leave out what only its interpreted form can show."""
+    if native.state == native.COMPILED:
+        left_out = [item for item in items if item.get_closest_marker("interpreted") is not None]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @dataclass

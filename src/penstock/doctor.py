@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
+from penstock import native
 from penstock.billing.models import Worker
 from penstock.channels.configured import configured
 from penstock.infra import schema
@@ -66,6 +67,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *(lambda name=name, url=url: _provider(name, url) for name, url in provided.items()),
         *([lambda: _mail(settings)] if settings.smtp_url is not None or settings.registration != "off" else []),
         lambda: asyncio.to_thread(_uvicorn),
+        lambda: asyncio.to_thread(_native),
         lambda: _clock(settings),
     ]
     return [Finding("settings", _origin(settings)), *await asyncio.gather(*(check() for check in checks))]
@@ -259,6 +261,13 @@ def _uvicorn() -> Finding:
     if installed.rsplit(".", 1)[0] == UVICORN:
         return Finding("uvicorn", installed)
     return Finding("uvicorn", f"{installed} is not one that this version was proved on", f"Install it: pip install 'uvicorn=={UVICORN}.*'")
+
+
+def _native() -> Finding:
+    if native.state == native.COMPILED:
+        return Finding("hot path", "compiled")
+    remedy = "Compile it again: make native" if native.state == native.STALE else ""
+    return Finding("hot path", f"interpreted: {native.state}", remedy)
 
 
 async def _clock(settings: Settings) -> Finding:

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from penstock.kit.networks import parse_network
+from penstock.native import SWITCH
 
 PREFIX = "PENSTOCK_"
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -355,7 +356,9 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], l
             if environment.get(name):
                 named[field] = name
     ours = {names(field)[0] for field in Settings.model_fields}
-    unknown = (name for name in environment if name.startswith(PREFIX) and name not in ours and not _SERVICE_LINK.fullmatch(name))
+    unknown = (
+        name for name in environment if name.startswith(PREFIX) and name not in {*ours, SWITCH} and not _SERVICE_LINK.fullmatch(name)
+    )
     return named, [f"{name}: {_no_such(name, ours)}" for name in sorted(unknown)]
 
 

@@ -80,6 +80,7 @@ async def test_a_stream_cut_anywhere(crossing, step):
     assert chunks[-1]["usage"]["completion_tokens"] == charge["output_tokens"] and not charge["estimated"]
 
 
+@pytest.mark.interpreted
 async def test_the_end_waits_for_the_charge(crossing):
     rig, client, vendor = crossing
     rig.plane.books.post, posted = (lambda _, then: posted.append(then)), []

@@ -70,6 +70,7 @@ def test_uvicorns_protocol_has_the_methods_that_we_know():
     assert made_with == ["self", "config", "server_state", "app_state", "_loop"]
 
 
+@pytest.mark.interpreted
 def test_every_attribute_that_we_use_is_uvicorns_or_ours(rig):
     ours = set(Edge.__slots__) | {name for name in (*vars(Edge), *vars(turns.Turns)) if not name.startswith("__")}
     theirs = HttpToolsProtocol(rig.config, rig.state, {"plane": rig.plane}, rig.loop)

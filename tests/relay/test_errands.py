@@ -12,7 +12,8 @@ from penstock.kit.errors import PenstockError
 from penstock.relay import route as module
 from penstock.upstream.client.connection import UpstreamError
 from penstock.upstream.errands.errand import Order, Result
-from penstock.upstream.lanes import Lane, Lanes
+from penstock.upstream.lane import Lane
+from penstock.upstream.lanes import Lanes
 from penstock.upstream.usage import Usage
 
 IMAGES = b'{"model":"dall-e-3","prompt":"a cat","n":2}'

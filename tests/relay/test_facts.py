@@ -14,7 +14,7 @@ from penstock.relay.call import Answer
 from penstock.relay.facts import billable, extra_usage, make_charge
 from penstock.relay.outcome import CLIENT_GONE, COMPLETE, STOPPED, UPSTREAM_DIED
 from penstock.relay.upload import Upload
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 from penstock.upstream.usage import Usage
 
 USED = Usage(1, 2, 3, 4, 5, 6, web_searches=7)

@@ -21,7 +21,7 @@ from penstock.kit.errors import PenstockError
 from penstock.relay.admit import OWN_CREDENTIALS
 from penstock.relay.guard import LEAST_BYTES, LEAST_STEP_TOKENS, NEVER, ROOM_LIMIT, TRIES, Guard, guard_of
 from penstock.relay.running import Running
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 
@@ -265,6 +265,7 @@ async def test_a_stream_draws_on_the_whole_account_and_not_only_on_what_is_on_le
     await teller.write(charge)
 
 
+@pytest.mark.interpreted
 def test_who_is_guarded():
     ask, funds = Ask(model="m", stream=True), lease(5)
     prices: Any = SimpleNamespace(price=lambda provider, *_: PRICE if provider == "priced" else None)

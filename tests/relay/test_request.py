@@ -6,7 +6,7 @@ from fake_ends import CHAT, ask
 from penstock.relay.request import cross, request_on, request_over, sent_of
 from penstock.relay.route import choose, find_lanes
 from penstock.upstream.channel import Channel, Terms
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 from penstock.upstream.wires.wire import Ask
 
 TERMS = Terms(headers=((b"x-gate", b"hunter2"),))

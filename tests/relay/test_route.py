@@ -178,6 +178,7 @@ def test_what_has_no_model_has_no_price(rig, routed):
     assert price_of(route.lanes[0], rig.caller, rig.plane) is None
 
 
+@pytest.mark.interpreted
 def test_a_rule_s_tags_hold_for_the_one_channel_that_is_asked_for(rig):
     rig.trust()
     caller, ask, exchange = rig.know("sk-" + "b" * 48, channel="openai"), Ask(model="gpt-4o", input_size=400), rig.exchange()

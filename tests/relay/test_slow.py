@@ -9,7 +9,7 @@ import pytest
 from penstock.infra.logs import Console, Redactor
 from penstock.relay import slow
 from penstock.relay.slow import PER_MINUTE, SlowLog
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 
 MS = 1_000_000
 MARKS = tuple(range(0, 800 * MS, 100 * MS))

@@ -172,6 +172,7 @@ async def test_a_stream_that_breaks_off_is_charged_as_far_as_it_came(live):
     assert row["cost_nano"] == live.plane.holds.spent_nano > 0
 
 
+@pytest.mark.interpreted
 async def test_a_failure_of_ours_is_an_answer_and_a_log_line(live, caplog):
     client, vendor = live.client(), live.vendor()
     live.plane.catalog = None

@@ -14,7 +14,7 @@ from penstock.telemetry.otlp import Otlp
 from penstock.telemetry.seen import Seen
 from penstock.upstream.channel import Channel
 from penstock.upstream.client.pool import Limits, Pool
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 from penstock.upstream.providers import PROVIDERS
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from penstock.upstream.breaker import Breakers, Fault
 from penstock.upstream.channel import Channel, Terms
-from penstock.upstream.lanes import FEW, TOLD, Lane, Lanes, identity
+from penstock.upstream.lane import Lane
+from penstock.upstream.lanes import FEW, TOLD, Lanes, identity
 
 NOW = 1_790_000_000.0
 WRONG_KEY = Fault("status", 401, "401 Unauthorized")

@@ -17,7 +17,7 @@ from penstock.billing.store_postgresql import PostgresqlStore
 from penstock.billing.store_sqlite import SqliteStore
 from penstock.infra.database import sqlite_path
 from penstock.kit.errors import PenstockError
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import failure_of, spawn
 
 T = TypeVar("T")
 Done = Callable[[BaseException | None], None]
@@ -91,7 +91,7 @@ class Books:
         self._writing = asyncio.Lock()
         self._journals: list[Journal] = []
         """Ours, then those of dead processes."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
         self._stopped = False
@@ -209,7 +209,7 @@ class Books:
     async def _keep(self, group: _Group) -> None:
         """Put a group into the journal while the database is away, and try again while the journal cannot take it."""
         while self._away and group.dones:
-            failure = await _outcome(self._on_thread(self._journals[0].append, group.charges))
+            failure = await failure_of(self._on_thread(self._journals[0].append, group.charges))
             if failure is None:
                 self._durable(group)
             else:
@@ -238,7 +238,7 @@ class Books:
 
     async def _attempt(self, charges: list[Charge]) -> BaseException | None:
         started = time.perf_counter()
-        failure = await _outcome(self._store.write(charges))
+        failure = await failure_of(self._store.write(charges))
         if failure is not None:
             self.failures += 1
             if not self._failing:
@@ -282,7 +282,7 @@ class Books:
         """Take back what a sweep has posted in the place of these."""
         wait_s = RETRY_FIRST_S
         withdraw = self._withdraw_interrupted
-        while withdraw is not None and await _outcome(withdraw([charge.id for charge in charges])) is not None:
+        while withdraw is not None and await failure_of(withdraw([charge.id for charge in charges])) is not None:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, RETRY_LAST_S)
 
@@ -308,10 +308,10 @@ class Books:
             task.cancel()
         self._stopped = True
         self._refuse()
-        await _outcome(self._store.close())
+        await failure_of(self._store.close())
         for journal in self._journals:
             await self._on_thread(journal.close)
-        self._thread.shutdown(wait=False)
+        self._beside.shutdown(wait=False)
 
     def _refuse(self) -> None:
         dones = [*(done for group in self._groups for done in group.dones), *self._dones]
@@ -327,13 +327,7 @@ class Books:
         return task
 
     async def _on_thread(self, work: Callable[..., T], *given: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
-
-
-async def _outcome(work: Awaitable[Any]) -> BaseException | None:
-    """What went wrong, whatever it was: nothing may end the books."""
-    found: Any = (await asyncio.gather(work, return_exceptions=True))[0]
-    return found if isinstance(found, BaseException) else None
+        return await asyncio.get_running_loop().run_in_executor(self._beside, work, *given)
 
 
 def _tell(dones: Iterator[Done], failure: BaseException | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from penstock.billing.purses import MONEY, Want
 from penstock.kit.ids import new_id
@@ -153,15 +153,17 @@ class Funds:
         return True
 
 
-class Uncounted:
-    """The funds of a caller that pays nothing and has no limits."""
+class _Uncounted(Funds):
+    """The funds of a caller that pays nothing and has no limits: of all there is to funds, only this."""
 
-    counted = False
-    limited = False
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.counted = self.limited = False
 
     def covers(self, nano: int, tokens: int, now_ns: int) -> bool:
         """Always."""
         return True
 
 
-UNCOUNTED = cast(Funds, Uncounted())
+UNCOUNTED: Funds = _Uncounted()

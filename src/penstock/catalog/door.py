@@ -33,7 +33,7 @@ _NOTHING = Found(None)
 _log = logging.getLogger("penstock.catalog")
 
 
-@dataclass(slots=True)
+@dataclass
 class _Shelf:
     """Answers of one snapshot that hold from `since` until `until`, in seconds."""
 

@@ -18,6 +18,7 @@ from math import gcd, lcm
 from typing import Any, NamedTuple
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from penstock.kit.money import MAX_NANO, NANO_PER_DOLLAR, PER_MILLION
 from penstock.upstream.usage import Usage
@@ -66,6 +67,7 @@ Card = Mapping[str, Steps]
 """The rates of one service tier, by name."""
 
 
+@mypyc_attr(native_class=False)
 class Line(msgspec.Struct, frozen=True):
     """One component of a cost: `quantity` x `rate_nano` / `per` x millionths of the multiplier, in whole nano-dollars (see `Price.lines`).
 
@@ -87,7 +89,7 @@ class Line(msgspec.Struct, frozen=True):
     multiplier_micro: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Band:
     """The rates that hold for contexts of more than `above` tokens, in the order of `RATES`. `chat` holds the first five again."""
 
@@ -97,7 +99,7 @@ class Band:
     chat: tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Price:
     """What one model costs from `effective_at_ms` to `expires_at_ms` (None: no dated change on that side).
 

@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
 
 def of_failure(failure: UpstreamError | PenstockError) -> Verdict:
     """What it means that no answer came."""
-    refused = failure if isinstance(failure, PenstockError) else failure.__cause__
+    refused = failure if isinstance(failure, PenstockError) else failure.refusal
     if isinstance(refused, PenstockError) and refused.code == "private_address":
         return Verdict("private_address", refused.message)
     text = str(failure)

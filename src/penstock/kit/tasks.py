@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 _running: set[asyncio.Task[Any]] = set()
@@ -24,6 +24,12 @@ async def finish(task: asyncio.Task[Any] | None, within_s: float) -> None:
     if task is not None:
         await asyncio.wait({task}, timeout=within_s)
         task.cancel()
+
+
+async def failure_of(work: Awaitable[Any]) -> BaseException | None:
+    """What went wrong with it, whatever it was; None if nothing did. For those whom no failure may end."""
+    found: Any = (await asyncio.gather(work, return_exceptions=True))[0]
+    return found if isinstance(found, BaseException) else None
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -74,7 +75,7 @@ def _respelled(exchange: Exchange, body: bytes) -> Ask:
     kind = sifted.content_type
     values = _part_values(body, kind) if is_multipart(kind) else urlencoded_fields(body)
     forward = sifted.forward.replace(b"content-type: %b\r\n" % kind, b"content-type: application/json\r\n")
-    exchange.sifted = msgspec.structs.replace(sifted, forward=forward, content_type=b"application/json", content_encoding=b"")
+    exchange.sifted = replace(sifted, forward=forward, content_type=b"application/json", content_encoding=b"")
     exchange.upload, exchange.body = None, exchange.wire.from_form(values)
     return peek(exchange, exchange.body)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.upstream.bridges.bridge import Crossing
     from penstock.upstream.channel import Channel
     from penstock.upstream.client.head import Head
-    from penstock.upstream.lanes import Lane
+    from penstock.upstream.lane import Lane
     from penstock.upstream.wires.wire import Ask
 
 

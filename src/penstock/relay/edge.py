@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import httptools
+from mypy_extensions import mypyc_attr
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penstock.kit.errors import PenstockError
@@ -40,6 +41,7 @@ class _Enough(Exception):
     """Leaves the parser: the rest of what came is not wanted."""
 
 
+@mypyc_attr(native_class=False)
 class Edge(Turns, HttpToolsProtocol):
     """One client connection."""
 
@@ -52,6 +54,7 @@ class Edge(Turns, HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.url, self.headers = b"", []  # uvicorn says that they are, and leaves them None until a request comes
         self.plane: Plane = self.app_state["plane"]
         self.active: Exchange | None = None
         self.tunnel: Tunnel | None = None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from penstock.relay.call import Answer
     from penstock.relay.exchange import Exchange
     from penstock.relay.plane import Plane
-    from penstock.upstream.lanes import Lane
+    from penstock.upstream.lane import Lane
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 

@@ -298,8 +298,12 @@ class Events:
             return
         self._waiting = None
         self._take(b"".join(waiting))
-        if not self._slow and self._waiting is None and not self.ended.done:
+        if not self._slow and not self._waits() and not self.ended.done:
             self._connection.resume()
+
+    def _waits(self) -> bool:
+        """The guard has been asked, and what has come since is kept."""
+        return self._waiting is not None
 
     def _let_pass(self) -> None:
         """The provider says no more: what it has said is shown, and the connection is no longer ours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from penstock.kit.errors import PenstockError
 from penstock.kit.ids import new_id
@@ -48,7 +48,7 @@ CORS_LINES = b"access-control-allow-origin: *\r\naccess-control-expose-headers: 
 class Interruption(Exception):
     """An exchange is to end before its answer does; `outcome` says how that is written down."""
 
-    outcome = CLIENT_GONE
+    outcome: ClassVar[str] = CLIENT_GONE
 
 
 class ClientGone(Interruption):
@@ -58,7 +58,7 @@ class ClientGone(Interruption):
 class Stopping(Interruption):
     """The time that open exchanges had to finish is over."""
 
-    outcome = STOPPED
+    outcome: ClassVar[str] = STOPPED
 
 
 def stopping() -> PenstockError:

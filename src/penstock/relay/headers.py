@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass
 
 from penstock.keys.door import Caller
 from penstock.kit.errors import PenstockError
@@ -50,7 +50,8 @@ PROTOCOL_KEY = b"openai-insecure-api-key."
 """Before a key in the name of a WebSocket subprotocol."""
 
 
-class Sifted(msgspec.Struct):
+@dataclass
+class Sifted:
     """A request's headers, sorted out: what to forward (whole lines), credentials in order of trust, and the few values we read."""
 
     forward: bytes

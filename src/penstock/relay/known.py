@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from penstock.records.door import without_secrets
 from penstock.relay.forms import is_json
 
@@ -25,14 +23,17 @@ HEAD_LIMIT = 8 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,7})(?=\r\n)", re.IGNORECASE)
 
 
-class KnownHead(msgspec.Struct, frozen=True):
+class KnownHead:
     """A head as bytes before and after the digits of its content-length, and what it says."""
 
-    before: bytes
-    after: bytes
-    target: Target
-    headers: list[tuple[bytes, bytes]]
-    sifted: Sifted
+    __slots__ = ("after", "before", "headers", "sifted", "target")
+
+    def __init__(self, before: bytes, after: bytes, target: Target, headers: list[tuple[bytes, bytes]], sifted: Sifted) -> None:
+        self.before = before
+        self.after = after
+        self.target = target
+        self.headers = headers
+        self.sifted = sifted
 
     def body(self, data: bytes) -> bytes | None:
         """The body, if `data` is exactly one request with this head; else None."""
@@ -41,7 +42,7 @@ class KnownHead(msgspec.Struct, frozen=True):
             return None
         start = len(before)
         end = data.find(b"\r\n", start, start + 8)
-        digits = data[start:end]
+        digits = data[start:end] if end >= 0 else b""
         if not digits.isdigit() or not data.startswith(self.after, end):
             return None
         at = end + len(self.after)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
-
-import msgspec
 
 from penstock.upstream.wires import WIRES, platform_wire, wire_for
 from penstock.upstream.wires.wire import Wire
@@ -36,7 +35,8 @@ _OTHER = WIRES["passthrough"]
 CACHED = 2048
 
 
-class Target(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Target:
     """Where a request goes. `wire` None: not the relay's but the control plane's; `refused`: not a path at all.
 
     `respelled`: the control plane, which takes each path as it is written, is to be given `path` and not what the client sent.

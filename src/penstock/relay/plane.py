@@ -49,7 +49,7 @@ class TickLimits(NamedTuple):
         )
 
 
-@dataclass(slots=True)
+@dataclass
 class Plane:
     """What the relay has at hand. `keys` None: callers come with the provider's own credentials, which are forwarded."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
     from penstock.upstream.bridges.bridge import Crossing
     from penstock.upstream.channel import Channel
-    from penstock.upstream.lanes import Lane
+    from penstock.upstream.lane import Lane
     from penstock.upstream.wires.wire import Ask
 
 _END = b"\r\n\r\n"

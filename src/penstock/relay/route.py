@@ -17,7 +17,8 @@ from penstock.rules.door import Facts
 from penstock.upstream.bridges import BRIDGES, RESPELLINGS
 from penstock.upstream.channel import Channel
 from penstock.upstream.errands import ERRANDS
-from penstock.upstream.lanes import Lane, Lanes
+from penstock.upstream.lane import Lane
+from penstock.upstream.lanes import Lanes
 from penstock.upstream.sticky import stickiness
 from penstock.upstream.wires.wire import Ask
 
@@ -34,18 +35,24 @@ SURE, LIKELY, PERHAPS = range(3)
 """A channel that names the model or whose provider has said that it has it; one whose provider has a price for it; any that takes all."""
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route:
     """The ordered lanes for one ask, and the model that was asked for."""
 
-    lanes: list[Lane]
-    model: str | None
+    __slots__ = ("lanes", "model")
+
+    def __init__(self, lanes: list[Lane], model: str | None) -> None:
+        self.lanes = lanes
+        self.model = model
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known:
     """What was found for a wire and a model: all lanes, and the route where there is only one of them."""
 
-    lanes: Lanes
-    alone: Route | None
+    __slots__ = ("alone", "lanes")
+
+    def __init__(self, lanes: Lanes, alone: Route | None) -> None:
+        self.lanes = lanes
+        self.alone = alone
 
 
 def price_of(lane: Lane, caller: Caller, plane: Plane) -> Price | None:

@@ -6,6 +6,7 @@ An account without rules, under an operator without any, costs one look into a d
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from penstock.relay.forms import is_multipart, is_urlencoded
 from penstock.relay.route import facts_of
 from penstock.rules.door import NO_RULES, CompiledRule, Facts, Refusal, RuleSet, Verdict, apply_late, two_stages
 from penstock.upstream.wires.jsonwire import MODEL
+from penstock.upstream.wires.wire import Ask
 
 if TYPE_CHECKING:
     from penstock.keys.door import Caller
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from penstock.relay.headers import Sifted
     from penstock.relay.plane import Plane
     from penstock.upstream.channel import Channel
-    from penstock.upstream.wires.wire import Ask
 
 _MODEL_PARAMETER = b"model="
 NAMED = 50
@@ -165,11 +166,11 @@ def _refused(refusal: Refusal) -> PenstockError:
 def _rename(model: str, exchange: Exchange) -> None:
     wire, target = exchange.wire, exchange.target
     if wire.addressed:
-        exchange.target = msgspec.structs.replace(target, path=wire.renamed_path(target.path, model))
+        exchange.target = replace(target, path=wire.renamed_path(target.path, model))
     elif wire.name == "realtime":
         kept = [part for part in target.query.split(b"&") if part and not part.startswith(_MODEL_PARAMETER)]
         named = _MODEL_PARAMETER + quote(model, safe="").encode()
-        exchange.target = msgspec.structs.replace(target, query=b"&".join((named, *kept)))
+        exchange.target = replace(target, query=b"&".join((named, *kept)))
     else:
         exchange.body = MODEL.replaced(exchange.body or b"{}", msgspec.json.encode(model))
 
@@ -185,4 +186,4 @@ def _bounded(verdict: Verdict, plane: Plane) -> bytes:
 
 def _forwarding(facts: Facts, sifted: Sifted) -> Sifted:
     """The headers as the rules have left them; a known head is shared by many requests, so it is copied."""
-    return msgspec.structs.replace(sifted, forward=facts.headers)
+    return replace(sifted, forward=facts.headers)

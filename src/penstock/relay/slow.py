@@ -11,7 +11,7 @@ from penstock.relay.phases import Marks, phases_us
 
 if TYPE_CHECKING:
     from penstock.relay.exchange import Exchange
-    from penstock.upstream.lanes import Lane
+    from penstock.upstream.lane import Lane
 
 PER_MINUTE = 30
 """Lines, each of at most some 500 bytes: 20 MB a day for each worker."""

@@ -6,23 +6,24 @@ import asyncio
 from collections import deque
 from functools import partial
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from mypy_extensions import mypyc_attr
 
 from penstock.kit.walker import Walker
 from penstock.relay.estimate import ESTIMATE_PATH, answer_estimate
 from penstock.relay.exchange import Exchange
 from penstock.relay.model_list import answer_models, is_model_list
+from penstock.relay.plane import Plane
 from penstock.relay.preflight import answer_preflight
 from penstock.relay.walk import ended, walk
-
-if TYPE_CHECKING:
-    from penstock.relay.plane import Plane
 
 READING = frozenset((b"GET", b"HEAD"))
 QUEUE_LIMIT = 100
 """So many pipelined exchanges wait on one connection; after them it closes."""
 
 
+@mypyc_attr(native_class=False)
 class Turns:
     """The half of an edge that has exchanges answered; how they are read is the business of the other."""
 

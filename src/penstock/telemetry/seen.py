@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.wire import Ask
 

@@ -15,7 +15,7 @@ from penstock.records.door import PHASES, without_keys
 from penstock.telemetry.content import input_messages, output_messages
 from penstock.telemetry.seen import Seen
 from penstock.telemetry.words import answered, operation, provider, shown
-from penstock.upstream.lanes import Lane
+from penstock.upstream.lane import Lane
 
 _SCOPE = InstrumentationScope("penstock", penstock.__version__)
 _FAILED = frozenset(("upstream_died", "upstream_timeout", "upstream_error", "stopped"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from penstock.upstream.faults import Fault, fault_of, read_fault
 
@@ -42,6 +43,7 @@ LONG = Pauses(60, 1800)
 SHORT = Pauses(5, 300)
 
 
+@mypyc_attr(native_class=False)
 class State(msgspec.Struct, frozen=True):
     """An open breaker, as others need to know it. Times are seconds since 1970, to the millisecond."""
 

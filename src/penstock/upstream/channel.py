@@ -23,7 +23,7 @@ SECRET_BYTES = 8
 _PATH = re.compile(r"[!-~]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Terms:
     """How a channel is used, besides where it is."""
 

@@ -9,15 +9,9 @@ from functools import lru_cache
 from hashlib import blake2b, shake_128
 from itertools import accumulate
 from random import random
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-import msgspec
-
-if TYPE_CHECKING:
-    from penstock.upstream.bridges.bridge import Bridge
-    from penstock.upstream.channel import Channel
-    from penstock.upstream.errands.errand import Errand
+from penstock.upstream.lane import Lane
 
 POINTS, FEWEST_POINTS, MOST_POINTS = 64, 8, 4096
 """Points on the circle that a lane of usual weight has where there are few lanes, and where there are many; the most for any weight."""
@@ -31,23 +25,6 @@ PATIENCE = 16
 """Blocked lanes that are come across on the circle before all are looked at."""
 TOLD = 5
 """Reasons that are told one by one."""
-
-
-class Lane(msgspec.Struct, frozen=True):
-    """One way to serve a request: a channel, the model's names, and what is between the client's wire and the channel's."""
-
-    channel: Channel
-    model: str | None
-    """The public name, which is priced and recorded."""
-    served: str | None
-    """The provider's name, which its breakers go by."""
-    bridge: Bridge | None = None
-    errand: Errand | None = None
-
-    @property
-    def direct(self) -> bool:
-        """The channel speaks the client's wire itself: among equals it comes first."""
-        return self.bridge is None and self.errand is None
 
 
 class _Shape:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.answers import Reader
-from penstock.upstream.wires.openai_usage import Answer, added, normalised
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import added, normalised
 
 READER = Reader(Answer)
 COUNTS = st.integers(-5, 2000)

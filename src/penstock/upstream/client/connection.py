@@ -10,19 +10,22 @@ from penstock.upstream.client.framing import Chunked, FramingError, Length, Sink
 from penstock.upstream.client.head import Head, parse_head
 
 if TYPE_CHECKING:
+    from penstock.kit.errors import PenstockError
     from penstock.upstream.client.pool import Pool
 
 
 class UpstreamError(Exception):
     """The provider's side failed. `kind` is refused, full, broken, invalid or timeout.
 
-    `reused`: a kept connection died before a byte of the answer came, which is what a keep-alive race looks like.
+    `reused`: a kept connection died before a byte of the answer came, which is what a keep-alive race looks like. `refusal`: why we
+    would not connect at all.
     """
 
-    def __init__(self, kind: str, message: str, *, reused: bool = False) -> None:
+    def __init__(self, kind: str, message: str, *, reused: bool = False, refusal: PenstockError | None = None) -> None:
         super().__init__(message)
         self.kind = kind
         self.reused = reused
+        self.refusal = refusal
 
 
 class Receiver(Sink, Protocol):
@@ -249,7 +252,7 @@ class Connection(asyncio.Protocol):
         if waiting is not None:
             waiting.set(head)
         # By now the answer may be over, and this connection asked for another one.
-        if self.busy and self._head is None and self._receiver is None and self.tunnel is None:
+        if self.busy and not self.waiting and self._receiver is None and self.tunnel is None:
             self.pause()
 
     def _feed(self, data: bytes, receiver: Receiver) -> None:

@@ -65,8 +65,8 @@ async def _get(url: str, means: Means, limit: int) -> tuple[Head, bytes]:
     try:
         return await gather(await pool.connect(), _REQUEST % (target, origin.authority), limit)
     except UpstreamError as failure:
-        if isinstance(failure.__cause__, PenstockError):
-            raise failure.__cause__ from None
+        if failure.refusal is not None:
+            raise failure.refusal from None
         raise
     finally:
         pool.close()

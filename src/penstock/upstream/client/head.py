@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import httptools
-import msgspec
 
 from penstock.upstream.client.framing import Chunked, FramingError, Length, UntilClose
 
@@ -13,18 +12,24 @@ BODILESS = frozenset((204, 304))
 _READ = frozenset((b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"))
 
 
-class Head(msgspec.Struct, frozen=True):
-    """A response head. `headers` have lower-case names, in order."""
+class Head:
+    """A response head. `headers` have lower-case names, in order. `framing` None: there is no body.
 
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    framing: Length | Chunked | UntilClose | None
-    """None: there is no body."""
-    keep_alive: bool
-    content_type: bytes
-    """In lower case; empty if none was sent."""
-    content_encoding: bytes
-    """As sent; empty if none was, or one that changes nothing."""
+    `content_type` is in lower case and empty if none was sent; so is `content_encoding`, or if it changes nothing.
+    """
+
+    __slots__ = ("content_encoding", "content_type", "framing", "headers", "keep_alive", "status")
+
+    def __init__(
+        self, status: int, headers: list[tuple[bytes, bytes]], framing: Length | Chunked | UntilClose | None, keep_alive: bool,
+        content_type: bytes, content_encoding: bytes,
+    ) -> None:  # fmt: skip
+        self.status = status
+        self.headers = headers
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.content_type = content_type
+        self.content_encoding = content_encoding
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header."""

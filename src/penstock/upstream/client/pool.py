@@ -95,7 +95,7 @@ class Pool:
         except TimeoutError:
             raise UpstreamError("timeout", f"no connection to {self._where} within {self.limits.connect_s:g} s") from None
         except PenstockError as refused:
-            raise UpstreamError("refused", refused.message) from refused
+            raise UpstreamError("refused", refused.message, refusal=refused) from refused
         except ssl.SSLError as exc:
             raise UpstreamError("refused", f"TLS with {self._where} failed: {exc.reason or exc}") from None
         except OSError as exc:

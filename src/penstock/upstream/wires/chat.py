@@ -6,69 +6,27 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from penstock.kit.errors import PenstockError
 from penstock.kit.jsonfield import Field
 from penstock.kit.sse import payload
 from penstock.upstream.wires import asks, endings
 from penstock.upstream.wires.answers import Reader, tier
-from penstock.upstream.wires.asks import Scalar
+from penstock.upstream.wires.chat_fields import NULL, ChatFields, Chunk, StreamOptions, Tooled
 from penstock.upstream.wires.jsonwire import JsonWire
-from penstock.upstream.wires.openai_usage import Answer, normalised
+from penstock.upstream.wires.openai_usage import normalised
 from penstock.upstream.wires.streams import DONE, TOKENS_MARK, Counting
 from penstock.upstream.wires.wire import Ask, Cut, StreamMeter, Verdict, Wire
 
 _STREAM_OPTIONS = Field("stream_options")
 _INCLUDE_USAGE = Field("include_usage")
 _ONLY_USAGE = b'{"include_usage":true}'
-_NULL = msgspec.Raw(b"null")
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal", "text")
 
 
-class StreamOptions(msgspec.Struct, gc=False):
-    """What the client wants of a stream."""
-
-    include_usage: Scalar = None
-
-
-class ChatFields(msgspec.Struct, gc=False):
-    """What we read of a request. Cursor sends the cap by its name in Responses."""
-
-    model: Scalar = None
-    stream: Scalar = None
-    max_completion_tokens: Scalar = None
-    max_tokens: Scalar = None
-    max_output_tokens: Scalar = None
-    n: Scalar = None
-    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
-    messages: msgspec.Raw = _NULL
-    input: msgspec.Raw = _NULL
-    system: msgspec.Raw = _NULL
-
-
-class _Tool(msgspec.Struct, gc=False):
-    """How a tool is written."""
-
-    type: str | None = None
-    name: str | None = None
-    function: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    custom: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Tooled(ChatFields, gc=False):
-    """A request with tools that are objects, as they always should be."""
-
-    tools: list[_Tool] | None = None
-
-
-class Chunk(Answer, gc=False):
-    """What we read of an event."""
-
-    choices: Any = None
-
-
 _FIELDS = msgspec.json.Decoder(ChatFields)
-_TOOLED = msgspec.json.Decoder(_Tooled)
+_TOOLED = msgspec.json.Decoder(Tooled)
 _CHUNK = Reader(Chunk)
 _OWN_KINDS = (None, "function", "custom")
 
@@ -86,11 +44,11 @@ def _is_respelled(fields: ChatFields) -> bool:
     """Whether it is written as Responses are, with `input` for `messages` or with tools that are flat, or as Anthropic's messages are,
     with `system` beside them. So does Cursor.
     """
-    if fields.messages == _NULL:
-        return fields.input != _NULL
-    if fields.system != _NULL:
+    if fields.messages == NULL:
+        return fields.input != NULL
+    if fields.system != NULL:
         return True
-    if not isinstance(fields, _Tooled) or fields.tools is None:
+    if not isinstance(fields, Tooled) or fields.tools is None:
         return False
     for tool in fields.tools:
         if tool.function is msgspec.UNSET and tool.custom is msgspec.UNSET and tool.name is not None and tool.type in _OWN_KINDS:
@@ -111,6 +69,7 @@ def with_usage(body: bytes, ask: Ask) -> bytes:
     return _STREAM_OPTIONS.replaced(body, _ONLY_USAGE if options == b"null" else _INCLUDE_USAGE.replaced(options, b"true"))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ChatMeter(Counting):
     """Reads a stream of chunks, of chats and of old completions.
 
@@ -171,6 +130,7 @@ def _texts(delta: Any) -> Iterator[str]:
             yield text
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ChatWire(JsonWire):
     """POST /v1/chat/completions."""
 

@@ -13,7 +13,8 @@ from penstock.upstream.usage import Usage
 from penstock.upstream.wires import endings
 from penstock.upstream.wires.answers import Reader
 from penstock.upstream.wires.asks import Scalar
-from penstock.upstream.wires.jsonwire import Fields, JsonWire
+from penstock.upstream.wires.fields import Fields
+from penstock.upstream.wires.jsonwire import JsonWire
 from penstock.upstream.wires.streams import DONE, ERROR_MARK, Counting, named
 from penstock.upstream.wires.wire import Ask, Cut, Dialect, StreamMeter, Verdict, Wire
 

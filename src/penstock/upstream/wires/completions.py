@@ -9,7 +9,8 @@ import msgspec
 from penstock.kit.errors import PenstockError
 from penstock.upstream.wires import asks, endings
 from penstock.upstream.wires.asks import Scalar
-from penstock.upstream.wires.chat import ChatWire, StreamOptions, hides_usage
+from penstock.upstream.wires.chat import ChatWire, hides_usage
+from penstock.upstream.wires.chat_fields import StreamOptions
 from penstock.upstream.wires.wire import Ask, Cut, Wire
 
 

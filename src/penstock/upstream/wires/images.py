@@ -11,7 +11,8 @@ from penstock.upstream.wires import asks
 from penstock.upstream.wires.answers import Reader
 from penstock.upstream.wires.asks import Scalar
 from penstock.upstream.wires.jsonwire import JsonWire
-from penstock.upstream.wires.openai_usage import Answer, Kind, added, normalised
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import Kind, added, normalised
 from penstock.upstream.wires.streams import DONE, TOKENS_MARK
 from penstock.upstream.wires.typed import QuantityMeter
 from penstock.upstream.wires.wire import Ask, StreamMeter, Wire

@@ -6,6 +6,7 @@ from typing import ClassVar
 from urllib.parse import quote_plus, unquote_to_bytes
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from penstock.kit.errors import PenstockError
 from penstock.kit.jsonfield import Field
@@ -13,19 +14,12 @@ from penstock.upstream.dialects import openai
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires import asks, estimate
 from penstock.upstream.wires.answers import Reader
-from penstock.upstream.wires.asks import Scalar
-from penstock.upstream.wires.openai_usage import Answer, Kind, normalised
+from penstock.upstream.wires.fields import Fields
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import Kind, normalised
 from penstock.upstream.wires.wire import Ask, Cut, Dialect
 
 MODEL = Field("model")
-
-
-class Fields(msgspec.Struct, gc=False):
-    """What most wires read of a request. `cap` goes by other names on some."""
-
-    model: Scalar = None
-    stream: Scalar = None
-    cap: Scalar = msgspec.field(default=None, name="max_tokens")
 
 
 def _renamed_form(body: bytes, model: str) -> bytes:
@@ -38,6 +32,7 @@ def _renamed_form(body: bytes, model: str) -> bytes:
     return b"&".join(pairs)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class JsonWire:
     """The parts of a `Wire` that are the same for most. Answers are read as OpenAI writes them."""
 

@@ -10,7 +10,8 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires import endings
 from penstock.upstream.wires.answers import Reader
-from penstock.upstream.wires.openai_usage import Answer, added, normalised
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import added, normalised
 from penstock.upstream.wires.passthrough import PassthroughWire
 from penstock.upstream.wires.wire import Ask, Cut, StreamMeter, Verdict, Wire
 

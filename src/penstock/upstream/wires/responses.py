@@ -13,8 +13,10 @@ from penstock.upstream.usage import Usage
 from penstock.upstream.wires import endings
 from penstock.upstream.wires.answers import Count, Reader
 from penstock.upstream.wires.asks import Scalar
-from penstock.upstream.wires.jsonwire import Fields, JsonWire
-from penstock.upstream.wires.openai_usage import Answer, normalised
+from penstock.upstream.wires.fields import Fields
+from penstock.upstream.wires.jsonwire import JsonWire
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import normalised
 from penstock.upstream.wires.streams import DONE, ERROR_MARK, Counting, named
 from penstock.upstream.wires.wire import Ask, Cut, Dialect, StreamMeter, Verdict, Wire
 

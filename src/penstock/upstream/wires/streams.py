@@ -6,6 +6,7 @@ import re
 from typing import ClassVar
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from penstock.kit.sse import event_name
 from penstock.upstream.usage import Usage
@@ -22,6 +23,7 @@ _TYPE = re.compile(rb'"type"[ \t]*+:[ \t]*+"([\w.]+)"')
 _HEAD = 1024
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Counting:
     """Counts what passes and ends up with a usage: the provider's own if it came, else an estimate.
 

@@ -11,7 +11,8 @@ from penstock.upstream.wires.answers import COUNT_LIMIT, Reader
 from penstock.upstream.wires.asks import MEDIA_DISCOUNT
 from penstock.upstream.wires.estimate import BYTES_PER_TOKEN
 from penstock.upstream.wires.jsonwire import JsonWire
-from penstock.upstream.wires.openai_usage import Answer, Kind, normalised
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import Kind, normalised
 from penstock.upstream.wires.streams import DONE, TOKENS_MARK
 from penstock.upstream.wires.typed import TypedMeter
 from penstock.upstream.wires.wire import Ask, StreamMeter, Wire

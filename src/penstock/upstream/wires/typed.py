@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from penstock.kit.sse import payload
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.answers import Reader
-from penstock.upstream.wires.openai_usage import Answer, Kind, normalised
+from penstock.upstream.wires.openai_figures import Answer
+from penstock.upstream.wires.openai_usage import Kind, normalised
 from penstock.upstream.wires.streams import DONE, TOKENS_MARK, Counting, named
 from penstock.upstream.wires.wire import Ask, Verdict
 

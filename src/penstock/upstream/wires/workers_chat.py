@@ -8,7 +8,8 @@ from penstock.kit.sse import payload
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.answers import Reader
 from penstock.upstream.wires.chat import ChatMeter, ChatWire
-from penstock.upstream.wires.openai_usage import Answer, Figures, normalised
+from penstock.upstream.wires.openai_figures import Answer, Figures
+from penstock.upstream.wires.openai_usage import normalised
 from penstock.upstream.wires.streams import DONE
 from penstock.upstream.wires.wire import Ask, StreamMeter, Verdict, Wire
 

@@ -8,7 +8,8 @@ import msgspec
 
 from penstock.upstream.usage import Usage
 from penstock.upstream.wires.answers import Reader
-from penstock.upstream.wires.openai_usage import Figures, normalised
+from penstock.upstream.wires.openai_figures import Figures
+from penstock.upstream.wires.openai_usage import normalised
 
 _FIGURES = Reader(Figures)
 
