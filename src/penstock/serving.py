@@ -32,6 +32,7 @@ from penstock.infra import logs, schema
 from penstock.infra.database import Database
 from penstock.infra.secrets import open_secrets
 from penstock.keys.service import Keys
+from penstock.kit.ending import end_process
 from penstock.kit.errors import PenstockError
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
@@ -214,6 +215,7 @@ def _work(settings: Settings, listener: socket.socket, orders: Connection) -> No
     configure_logs(settings)
     server = Server(settings, lambda: orders.send(None), orders)
     server.run([listener])
+    end_process(0)
 
 
 class Crew:
