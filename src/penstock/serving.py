@@ -171,6 +171,12 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cutting = False
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop. A signal that comes after that, when uvicorn has put back what was there, changes nothing."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        super().run(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
@@ -186,7 +192,7 @@ class Server(uvicorn.Server):
 
     def tell(self) -> None:
         """Stop; told again, at once. May be called from a signal handler."""
-        if self.should_exit and self._loop is not None:
+        if self.should_exit and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._cut)
         self.should_exit = True
 

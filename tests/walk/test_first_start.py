@@ -211,6 +211,17 @@ def check_the_second_signal(program: Program, charged: int) -> None:
     assert tokens > 0
 
 
+def test_being_told_once_more_at_the_very_end_changes_nothing(start):
+    program = start("--demo")
+    told = 0
+    while program.process.poll() is None:
+        program.tell((signal.SIGTERM, signal.SIGINT)[told % 2])
+        told += 1
+        time.sleep(0.0005)
+    assert program.end() == 0
+    assert "Finished server process" in program.err and "Traceback" not in program.err
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_its_end_takes_no_interpreter_down(start, tmp_path, workers):
     """Threads of the store that nobody can join would ask for it."""
