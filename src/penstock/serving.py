@@ -32,6 +32,7 @@ from penstock.infra import logs, schema
 from penstock.infra.database import Database
 from penstock.infra.secrets import open_secrets
 from penstock.keys.service import Keys
+from penstock.kit.ending import end_process
 from penstock.kit.errors import PenstockError
 from penstock.kit.pulse import Pulse
 from penstock.kit.tasks import spawn
@@ -170,6 +171,12 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cutting = False
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop. A signal that comes after that, when uvicorn has put back what was there, changes nothing."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        super().run(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
@@ -185,7 +192,7 @@ class Server(uvicorn.Server):
 
     def tell(self) -> None:
         """Stop; told again, at once. May be called from a signal handler."""
-        if self.should_exit and self._loop is not None:
+        if self.should_exit and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._cut)
         self.should_exit = True
 
@@ -214,6 +221,7 @@ def _work(settings: Settings, listener: socket.socket, orders: Connection) -> No
     configure_logs(settings)
     server = Server(settings, lambda: orders.send(None), orders)
     server.run([listener])
+    end_process(0)
 
 
 class Crew:

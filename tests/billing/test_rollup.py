@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
+import threading
+from contextlib import closing
+from functools import partial
 
 import pytest
 from sqlalchemy import func, insert, select, text
@@ -192,17 +196,56 @@ async def test_what_is_withdrawn_while_it_is_being_summed_is_left_out(database):
         return
     charges = [charge_at(NOON_MS, number) for number in range(4)]
     await write(database, charges)
-    connection = await asyncio.to_thread(rollup._open, database.path)
-    other = await asyncio.to_thread(rollup._open, database.path)
 
-    def begun(statement):
-        if statement.startswith("INSERT INTO charge_sums"):
-            connection.set_trace_callback(None)
-            other.execute("UPDATE rollup SET mark = mark + 1 WHERE name = 'withdrawals'")
+    def take():
+        with closing(rollup._open(database.path)) as connection, closing(rollup._open(database.path)) as other:
 
-    connection.set_trace_callback(begun)
-    assert await asyncio.to_thread(rollup._take_at_once, connection, 10) == 0
-    assert await asyncio.to_thread(rollup._take_at_once, connection, 10) == 4
-    connection.close()
-    other.close()
+            def begun(statement):
+                if statement.startswith("INSERT INTO charge_sums"):
+                    connection.set_trace_callback(None)
+                    other.execute("UPDATE rollup SET mark = mark + 1 WHERE name = 'withdrawals'")
+
+            connection.set_trace_callback(begun)
+            return [rollup._take_at_once(connection, 10) for _ in range(2)]
+
+    assert await asyncio.to_thread(take) == [0, 4]
     assert (await sums(database, UsageHour))[0] == 4
+
+
+async def test_one_that_is_cancelled_closes_nothing_that_is_in_use(database, monkeypatch):
+    """On SQLite: to close a connection while a statement of it runs in another thread is the end of the process."""
+    if database.path is None:
+        return
+    running, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    said = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, statement, *given):
+            if statement.startswith("UPDATE rollup"):
+                said.append("moves")
+                running.set()
+                go_on.wait(30)
+                said.append("moved")
+            return super().execute(statement, *given)
+
+        def close(self):
+            said.append("closes")
+            super().close()
+            closed.set()
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Watched))
+    await write(database, [charge_at(NOON_MS, number) for number in range(4)])
+    task = asyncio.create_task(roll_up(database, batch_rows=2))
+    try:
+        assert await asyncio.to_thread(running.wait, 30)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)  # whatever it does then, it does while the statement runs
+    finally:
+        go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(closed.wait, 30)
+    assert said == ["moves", "moved", "closes"]
+    async with database.session(read_only=True) as session:
+        assert await mark(session) == 2  # what was under way is taken, and no more
+    assert await roll_up(database) == 2

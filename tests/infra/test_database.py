@@ -181,3 +181,31 @@ async def test_whoever_is_last_closes(database):
     await asyncio.gather(running, closing)
     await late()
     assert database.engine.pool.checkedin() == 0
+
+
+async def test_a_commit_that_fails_leaves_no_transaction_to_the_next_session(database: Database) -> None:
+    async with database.session() as session:
+        await session.execute(text("CREATE TABLE one (id INTEGER PRIMARY KEY)"))
+        await session.execute(text("CREATE TABLE two (one_id INTEGER REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)"))
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            async with database.session() as session:
+                await session.execute(text("INSERT INTO two VALUES (1)"))
+        async with database.session() as session:
+            assert (await session.scalars(text("SELECT one_id FROM two"))).all() == []
+
+
+async def test_whoever_is_cancelled_at_any_moment_of_a_session_is_no_failure(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    async def use() -> None:
+        async with database.session(read_only=True) as session:
+            await session.execute(select(Revision))
+
+    for turns in range(0, 200, 1 if database.path is not None else 20):
+        await use()  # there is a connection again
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await use()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

@@ -427,25 +427,29 @@ async def test_a_key_works_while_it_is_rotated(keys: Keys, database: Database, c
     await ring.start()
     await feed.start()
     stop = asyncio.Event()
-    used: list[str] = []
+    last_used = [""] * 4
 
-    async def use() -> None:
+    async def use(user: int) -> None:
         while not stop.is_set():
             shown = token
-            used.append((await ring.look_up(shown.encode())).name)
+            assert (await ring.look_up(shown.encode())).name == "me"
+            last_used[user] = shown
             await asyncio.sleep(0.001)
 
     async def rotate() -> None:
         nonlocal token
         for _ in range(20):
             token = (await keys.rotate("me", grace_s=60)).token
-            await asyncio.sleep(0.02)  # each takes over the new one meanwhile
+            while set(last_used) != {token}:  # noqa: ASYNC110  two rotations in the time of one look-up would rightly refuse it
+                await asyncio.sleep(0.001)
         stop.set()
 
-    await asyncio.gather(rotate(), *(use() for _ in range(4)))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rotate())
+        for user in range(len(last_used)):
+            group.create_task(use(user))
     await feed.stop()
     await ring.stop()
-    assert set(used) == {"me"}
     assert ring.epoch > 1, "the ring has seen changes meanwhile"
 
 

@@ -142,7 +142,7 @@ async def test_while_the_database_is_away_what_is_known_serves(database, rules, 
                 await book.load("acc_unknown")
             assert (refused.value.code, refused.value.status, refused.value.retry_after_s) == ("database_away", 503, 2)
             assert book.find(member.account_id) is known and names(book.operators) == ["all"]
-            book._wake.set()
+            book._changes._wake.set()
             await asyncio.sleep(0.1)
             assert book.find(member.account_id) is known
         await rules.change(member, row.id, {"name": "changed"}, member.account_id)

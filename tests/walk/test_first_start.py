@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,16 @@ from typer.testing import CliRunner
 from penstock.cli import cli
 from program import Program, environment, run
 
+LAST = """
+import os, sys
+
+class Last:
+    def __del__(self, write=os.write):
+        write(2, b"taken down")
+
+if "resource_tracker" not in " ".join(sys.orig_argv):
+    sys.last_of_all = Last()
+"""
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 
 
@@ -198,6 +209,28 @@ def check_the_second_signal(program: Program, charged: int) -> None:
     *before, (status, outcome, tokens) = charges(program.data)
     assert (len(before), status, outcome) == (charged, 200, "stopped")
     assert tokens > 0
+
+
+def test_being_told_once_more_at_the_very_end_changes_nothing(start):
+    program = start("--demo")
+    told = 0
+    while program.process.poll() is None:
+        program.tell((signal.SIGTERM, signal.SIGINT)[told % 2])
+        told += 1
+        time.sleep(0.0005)
+    assert program.end() == 0
+    assert "Finished server process" in program.err and "Traceback" not in program.err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_its_end_takes_no_interpreter_down(start, tmp_path, workers):
+    """Threads of the store that nobody can join would ask for it."""
+    (tmp_path / "sitecustomize.py").write_text(LAST)
+    program = start("--demo", "--workers", workers, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    program.tell()
+    assert program.end() == 0
+    assert program.err.count("Finished server process") == int(workers)
+    assert "taken down" not in program.err
 
 
 def test_workers_end_with_the_one_that_started_them(start):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import quote
 
@@ -91,7 +93,8 @@ _MOVE = (
 async def roll_up(database: Database, *, batch_rows: int = BATCH_ROWS) -> int:
     """Sum and index what was charged since the last time; how many charges that were.
 
-    Any number of processes may do so at once: each charge is taken once. Raises DatabaseAway; what was done until then stays.
+    Any number of processes may do so at once: each charge is taken once. Raises DatabaseAway; what was done until then stays. When it
+    is cancelled on SQLite, the batch under way is still taken, a moment later.
     """
     if database.path is None:
         return await _on_postgresql(database, batch_rows)
@@ -172,18 +175,22 @@ def _postgresql_additions() -> tuple[Insert, ...]:
 
 
 async def _on_sqlite(path: Path, batch_rows: int) -> int:
-    connection: sqlite3.Connection | None = None
-    rolled = 0
+    """One thread opens the connection, uses it and closes it: to close one while a statement of it runs crashes the process."""
+    given_up = Event()
     try:
-        connection = await asyncio.to_thread(_open, path)
-        while count := await asyncio.to_thread(_take_at_once, connection, batch_rows):
-            rolled += count
-            await asyncio.sleep(REST_S)
+        return await asyncio.to_thread(_take_all, path, batch_rows, given_up)
     except sqlite3.OperationalError as failure:
         raise DatabaseAway(str(failure)) from failure
     finally:
-        if connection is not None:
-            await asyncio.to_thread(connection.close)
+        given_up.set()
+
+
+def _take_all(path: Path, batch_rows: int, given_up: Event) -> int:
+    rolled = 0
+    with closing(_open(path)) as connection:
+        while not given_up.is_set() and (count := _take_at_once(connection, batch_rows)):
+            rolled += count
+            given_up.wait(REST_S)
     return rolled
 
 
@@ -221,7 +228,7 @@ def _compiled(statement: ClauseElement) -> tuple[str, dict[str, Any]]:
 
 def _open(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
     # The writer of charges writes the log back at moments that suit it; this limit is for when there are none.
     for pragma in ("synchronous=NORMAL", f"wal_autocheckpoint={_CHECKPOINT_PAGES}", "temp_store=MEMORY", "cache_size=-16000"):
         connection.execute(f"PRAGMA {pragma}").close()

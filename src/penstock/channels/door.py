@@ -12,19 +12,16 @@ from penstock.channels.loading import Loader, Maker, Turn
 from penstock.channels.pools import Pools
 from penstock.channels.roster import Listed, Roster
 from penstock.channels.service import REVISION
+from penstock.infra.catching_up import CatchUp
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.infra.secrets import Secrets
 from penstock.kit.pulse import Pulse
-from penstock.kit.tasks import finish, spawn
 from penstock.settings import Settings
 from penstock.upstream.channel import Channel
 
 __all__ = ("ChannelDoor", "Listed", "Roster")
 
-PAUSE_S = 1.0
-"""Between attempts to read them while the database is away."""
-STOP_S = 2.0
 _log = logging.getLogger("penstock.channels")
 
 
@@ -53,13 +50,10 @@ class ChannelDoor:
         self.pools = Pools(settings, pulse)
         self.on_change = on_change
         self._settings = settings
-        self._feed = feed
         self._loader = Loader(database, Maker(settings, secrets, self.pools))
         self._configured: tuple[Channel, ...] = ()
         self._roster: tuple[tuple[Channel, ...], Roster] | None = None
-        self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._changes = CatchUp(feed, REVISION, self._load)
 
     async def start(self, demo_port: int | None = None) -> None:
         """Make the channels of the settings, read the rows, and follow them. While the database is away there are none of the rows.
@@ -67,20 +61,17 @@ class ChannelDoor:
         Raises ValueError for settings that cannot be used.
         """
         self._configured = self.channels = channels_from(self._settings, self.pools, demo_port)
+        behind = False
         try:
             await self._load()
         except DatabaseAway as away:
             _log.warning("channels cannot be read while the database is away: %s", away)
-            self._wake.set()
-        self._task = spawn(self._keep_up(), name="channels")
-        self._feed.follow(REVISION, self._wake.set)
+            behind = True
+        self._changes.start(behind=behind)
 
     async def stop(self) -> None:
         """Stop following, and close all connections to providers; harmless when not started."""
-        self._stopping.set()
-        self._wake.set()
-        await finish(self._task, STOP_S)
-        self._task = None
+        await self._changes.stop()
         self.pools.close()
 
     @property
@@ -96,21 +87,6 @@ class ChannelDoor:
             known = await asyncio.to_thread(Roster, channels, self._settings.rewrites, official_models)
             self._roster = channels, known
         return known
-
-    async def _keep_up(self) -> None:
-        while not self._stopping.is_set():
-            await self._wake.wait()
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                await self._load()
-            except DatabaseAway:
-                self._wake.set()
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), PAUSE_S)
-                except TimeoutError:
-                    pass
 
     async def _load(self) -> None:
         if self._settings.transparent:

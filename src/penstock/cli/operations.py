@@ -35,10 +35,11 @@ def serve(
     settings = settings_of(host=host, port=port, workers=workers, data=data, config=config, demo=demo or None)
     with in_words():
         gc.disable()  # nothing of what is imported is garbage, and looking for some takes a tenth of the start
+        from penstock.kit.ending import end_process
         from penstock.serving import serve as run
 
         gc.enable()
-        raise typer.Exit(run(settings))
+        end_process(run(settings))
 
 
 @operations.command()

@@ -15,6 +15,7 @@ import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import URL, BigInteger, ColumnElement, Connection, LargeBinary, MetaData, Text, event, exc, literal_column, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import PoolResetState
 
 BUSY_S = 10
 """How long a statement waits for another process's write on SQLite."""
@@ -141,7 +142,7 @@ def _postgresql(url: str, command_s: float | None) -> AsyncEngine:
 def _sqlite(path: Path, durability: str) -> AsyncEngine:
     # mode=rw: a database that vanished is an error, not a new empty one that any umask may read
     url = URL.create("sqlite+aiosqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_S})
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_S}, pool_reset_on_return=None)
 
     def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself; `begun` does
@@ -156,6 +157,12 @@ def _sqlite(path: Path, durability: str) -> AsyncEngine:
         # IMMEDIATE: two transactions that both read and then write wait for each other instead of failing
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'IMMEDIATE')}")
 
+    def returned(connection: Any, _record: object, state: PoolResetState) -> None:
+        # Only a commit that has failed leaves a transaction behind. To roll back every time takes another turn of the connection's
+        # thread, and the pool logs whoever is cancelled during that one as a failure.
+        if state.asyncio_safe and connection.driver_connection.in_transaction:
+            connection.rollback()
+
     def connecting(*_: object) -> None:
         if not path.exists():  # else the driver leaves a thread behind that reports to a loop which may be gone
             raise sqlite3.OperationalError(f"unable to open database file {path}")
@@ -163,4 +170,5 @@ def _sqlite(path: Path, durability: str) -> AsyncEngine:
     event.listen(engine.sync_engine, "do_connect", connecting)
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", begun)
+    event.listen(engine.sync_engine, "reset", returned)
     return engine

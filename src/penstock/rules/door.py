@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from itertools import islice
 
+from penstock.infra.catching_up import CatchUp
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed
 from penstock.kit import clock
@@ -25,8 +26,6 @@ __all__ = ("NO_RULES", "CompiledRule", "Facts", "Refusal", "RuleBook", "RuleSet"
 
 LOOK_UP_S = 5
 BATCH = 200
-PAUSE_S = 1.0
-"""Between attempts to read what has changed while the database is away."""
 STOP_S = 2.0
 KNOWN = 200_000
 """How much is remembered: an account counts as one, each of its rules as RULE_WEIGHT, and so many bytes of them as one more."""
@@ -90,7 +89,6 @@ class RuleBook:
         self.operators: RuleSet = NO_RULES
         self.counts = Counts(database, every_s=count_every_s)
         self._database = database
-        self._feed = feed
         self._now_ms = now_ms
         self._loader = Loader()
         self._shelf = Shelf(known_limit)
@@ -101,27 +99,21 @@ class RuleBook:
         """Whose rules have changed while they were being read."""
         self._reader: asyncio.Task[None] | None = None
         self._number = 0
-        self._away = False
-        self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._changes = CatchUp(feed, REVISION, self._catch_up)
 
     async def start(self) -> None:
         """Read the rules for everybody, and follow changes. Raises DatabaseAway: nothing may be served without those rules."""
         async with self._database.session(read_only=True) as session:
             self._number, _ = await changed_since(session, 0)
             self.operators = (await self._loader.load(session, (EVERYBODY,)))[EVERYBODY]
-        self._task = spawn(self._keep_up(), name="rules")
-        self._feed.follow(REVISION, self._wake.set)
+        self._changes.start()
         await self.counts.start()
 
     async def stop(self) -> None:
         """Stop following, after the look-ups under way, and write down what was counted; harmless when not started."""
-        self._stopping.set()
-        self._wake.set()
-        await finish(self._task, STOP_S)
+        await self._changes.stop()
         await finish(self._reader, STOP_S)
-        self._task = self._reader = None
+        self._reader = None
         await self.counts.stop()
 
     async def load(self, account_id: str) -> RuleSet:
@@ -168,25 +160,6 @@ class RuleBook:
             for asked in self._asked.values():
                 asked.set_exception(PenstockError("shutting_down", "Penstock is stopping. Try again.", retry_after_s=_RETRY_AFTER_S))
             self._asked.clear()
-
-    async def _keep_up(self) -> None:
-        while not self._stopping.is_set():
-            await self._wake.wait()
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                await self._catch_up()
-                self._away = False
-            except (DatabaseAway, TimeoutError) as failure:
-                if not self._away:
-                    _log.warning("changes of rules cannot be read while the database is away: %s", str(failure) or "it took too long")
-                self._away = True
-                self._wake.set()
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), PAUSE_S)
-                except TimeoutError:
-                    pass
 
     async def _catch_up(self) -> None:
         """Read again what has changed. What cannot be read now is read the next time."""

@@ -12,7 +12,8 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges.bridge import Spot, StreamCrossing
 from penstock.upstream.bridges.conversation import Failure
 from penstock.upstream.bridges.dropped import Dropped, refuse
-from penstock.upstream.bridges.workers.failures import error_body, failure_in, read_failure, unreadable
+from penstock.upstream.bridges.workers.answers import read
+from penstock.upstream.bridges.workers.failures import error_body, read_failure, unreadable
 from penstock.upstream.wires import WIRES, asks
 from penstock.upstream.wires.wire import Ask, Wire
 
@@ -112,13 +113,9 @@ def _texts(given: Any) -> list[str]:
 
 def _vectors(body: bytes, count: int, *, packs: bool) -> list[list[float]] | list[str] | Failure:
     """The vectors in the order of the texts, from OpenAI's shape or Cloudflare's `result.data`; `packs`: as base64 of 32-bit floats."""
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return unreadable("a body that is not JSON")
-    failure = failure_in(answer)
-    if failure is not None:
-        return failure
+    answer = read(body)
+    if isinstance(answer, Failure):
+        return answer
     inner = answer.get("result", answer) if isinstance(answer, dict) else None
     data = inner.get("data") if isinstance(inner, dict) else None
     if not isinstance(data, list) or not data:

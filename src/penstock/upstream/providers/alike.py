@@ -6,7 +6,9 @@ from penstock.upstream.providers.listing import Listing
 from penstock.upstream.providers.provider import ALIKE_WIRES, Provider
 
 
-def _row(name: str, title: str, base_url: str, *wires: str, priced_as: str = "") -> Provider:
+def _row(
+    name: str, title: str, base_url: str, *wires: str, priced_as: str = "", needs_secret: bool = True, local: bool = False
+) -> Provider:
     return Listing(
         name,
         ("chat", *wires, "passthrough"),
@@ -16,22 +18,14 @@ def _row(name: str, title: str, base_url: str, *wires: str, priced_as: str = "")
         title=title,
         base_url=base_url,
         priced_as=priced_as,
+        needs_secret=needs_secret,
+        local=local,
     )
 
 
 def _open(name: str, title: str, base_url: str, *wires: str, local: bool) -> Provider:
     """One that may be called without a credential."""
-    return Listing(
-        name,
-        ("chat", *wires, "passthrough"),
-        base_has_version=True,
-        credential_header=b"authorization",
-        credential_prefix=b"Bearer ",
-        title=title,
-        base_url=base_url,
-        needs_secret=False,
-        local=local,
-    )
+    return _row(name, title, base_url, *wires, needs_secret=False, local=local)
 
 
 PROVIDERS = (

@@ -8,11 +8,11 @@ import msgspec
 
 from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges import custom_tools
-from penstock.upstream.bridges.chat.names import fitted
 from penstock.upstream.bridges.chat.turns_out import Messages
 from penstock.upstream.bridges.chat.vendors import Habits, habits
 from penstock.upstream.bridges.conversation import Asked, Format, Tool
 from penstock.upstream.bridges.dropped import Dropped, refuse
+from penstock.upstream.bridges.names import fitted
 
 DROPS = (
     "image",

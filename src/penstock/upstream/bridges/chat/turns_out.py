@@ -8,10 +8,11 @@ from typing import Any
 
 from penstock.upstream.bridges import custom_tools
 from penstock.upstream.bridges.chat import details
-from penstock.upstream.bridges.chat.names import call_id, fitted
+from penstock.upstream.bridges.chat.names import call_id
 from penstock.upstream.bridges.chat.vendors import Habits
 from penstock.upstream.bridges.conversation import Audio, Document, Image, Part, Refusal, Text, Thought, ToolCall, ToolResult, Turn
 from penstock.upstream.bridges.dropped import Dropped, refuse
+from penstock.upstream.bridges.names import fitted
 
 _ERRORS = ("error", "<tool_use_error>")
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from penstock.upstream.bridges.conversation import Stop
+from penstock.upstream.bridges.names import digest, fitted
 
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,256}")
 _MESSAGE_ID = re.compile(r"msg_[a-zA-Z0-9_-]{1,250}")
 _NAME_LIMIT = 128
-_UNSAYABLE = re.compile(r"[^a-zA-Z0-9_-]")
 
 STOPS: dict[str, Stop] = {
     "end_turn": "end",
@@ -37,26 +36,19 @@ REASONS: dict[Stop, str] = {
 """Anthropic's word for why a message has stopped."""
 
 
-def _digest(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
 def call_id(given: str) -> str:
     """The id of a tool call: the one given, or where Anthropic does not allow that, always the same other one."""
-    return given if _ID.fullmatch(given) else f"toolu_{_digest(given)}"
+    return given if _ID.fullmatch(given) else f"toolu_{digest(given)[:24]}"
 
 
 def message_id(given: str, request_id: str) -> str:
     """The id of a message: the one given if it is Anthropic's, else one made of it or of the request's."""
-    return given if _MESSAGE_ID.fullmatch(given) else f"msg_{_digest(given or request_id)}"
+    return given if _MESSAGE_ID.fullmatch(given) else f"msg_{digest(given or request_id)[:24]}"
 
 
 def sent_name(name: str) -> str:
     """A tool's name as Anthropic allows it: the one given, or always the same other one."""
-    plain = _UNSAYABLE.sub("_", name)
-    if plain == name and 0 < len(name) <= _NAME_LIMIT:
-        return name
-    return f"{plain[: _NAME_LIMIT - 9]}_{_digest(name)[:8]}"
+    return fitted(name, _NAME_LIMIT)
 
 
 def arguments_of(given: Any) -> str:

@@ -10,8 +10,9 @@ from penstock.kit.errors import PenstockError
 from penstock.upstream.bridges import custom_tools
 from penstock.upstream.bridges.conversation import Asked, Format, Tool
 from penstock.upstream.bridges.dropped import Dropped, refuse
+from penstock.upstream.bridges.names import fitted
 from penstock.upstream.bridges.responses.families import Family, family_of
-from penstock.upstream.bridges.responses.names import fitted, fitted_word
+from penstock.upstream.bridges.responses.names import fitted_word
 from penstock.upstream.bridges.responses.turns_out import Items
 
 _WIRE = "responses"

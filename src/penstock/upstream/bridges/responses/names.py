@@ -1,25 +1,10 @@
-"""Names: of tools and calls, made to fit what OpenAI allows, always in the same way."""
+"""Names: ids of calls and words of the client's, made to fit what OpenAI allows, always in the same way."""
 
 from __future__ import annotations
 
-import re
-from hashlib import sha256
+from penstock.upstream.bridges.names import digest
 
 LIMIT = 64
-_WRONG = re.compile(r"[^A-Za-z0-9_-]")
-
-
-def digest(text: str) -> str:
-    """A word that stands for a text: 64 hex digits."""
-    return sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-def fitted(name: str) -> str:
-    """A name of a tool or a schema that is allowed: `name` itself, or one made of it."""
-    plain = _WRONG.sub("_", name)
-    if plain == name and 0 < len(name) <= LIMIT:
-        return name
-    return f"{plain[: LIMIT - 9]}_{digest(name)[:8]}"
 
 
 def fitted_id(call_id: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.upstream.bridges.conversation import Choice, Tool
+from penstock.upstream.bridges.names import fitted
 from penstock.upstream.bridges.responses.fields import flag, given, rows, table, text, wrong
-from penstock.upstream.bridges.responses.names import fitted
 
 SEARCH = "tool_search"
 """The name of the function that stands for the client's search for tools."""

@@ -7,7 +7,8 @@ from typing import Any
 from penstock.upstream.bridges.conversation import Audio, Document, Image, Part, Refusal, Text, Thought, ToolCall, ToolResult, Turn
 from penstock.upstream.bridges.custom_tools import wrap
 from penstock.upstream.bridges.dropped import Dropped, refuse
-from penstock.upstream.bridges.responses.names import fitted, fitted_id
+from penstock.upstream.bridges.names import fitted
+from penstock.upstream.bridges.responses.names import fitted_id
 
 _WIRE = "responses"
 

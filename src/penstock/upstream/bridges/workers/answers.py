@@ -65,6 +65,15 @@ def usage_of(answer: dict[str, Any]) -> dict[str, Any] | None:
     return {**usage, **details}
 
 
+def read(body: bytes) -> Any | Failure:
+    """An answer's JSON, or why it is none: also what it says itself of a failure."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return unreadable("a body that is not JSON")
+    return failure_in(answer) or answer
+
+
 def unwrapped(answer: Any) -> Any:
     """What is inside Cloudflare's envelope `{"result", "success", "errors", "messages"}`, or the answer itself."""
     if isinstance(answer, dict) and "choices" not in answer and "result" in answer:
@@ -74,13 +83,9 @@ def unwrapped(answer: Any) -> Any:
 
 def completion(body: bytes, known: Known) -> dict[str, Any] | Failure:
     """The chat completion, or why there is none."""
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return unreadable("a body that is not JSON")
-    failure = failure_in(answer)
-    if failure is not None:
-        return failure
+    answer = read(body)
+    if isinstance(answer, Failure):
+        return answer
     inner = unwrapped(answer)
     if isinstance(inner, str) and inner and inner is not answer:
         inner = {"response": inner}
