@@ -57,6 +57,9 @@ REQUEST_HEADERS = without_secrets(
     [(b"host", b"gateway.example.com"), (b"authorization", b"Bearer placeholder"), (b"content-type", b"application/json"),
      (b"accept", b"application/json"), (b"user-agent", b"OpenAI/Python 1.99.9")] + [(b"x-stainless-%d" % n, b"something") for n in range(6)]
 )  # fmt: skip
+SENT_LINES = b"POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\naccept-encoding: identity\r\nauthorization: [redacted]\r\n" + b"".join(
+    b"%b: %b\r\n" % pair for pair in REQUEST_HEADERS[2:]
+)
 
 
 class Table:
@@ -114,10 +117,7 @@ def made_record(number: int, pair: tuple[bytes, bytes], at_ms: int, account_id: 
         (b"date", b"Sun, 22 Nov 2026 16:00:00 GMT"), (b"content-type", b"application/json"), (b"x-request-id", b"req_%020d" % number),
         (b"openai-processing-ms", b"%d" % (number % 900)), (b"server", b"cloudflare"),
     ]  # fmt: skip
-    head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\nauthorization: Bearer sk-placeholder\r\ncontent-length: %d\r\n"
-        b"content-type: application/json\r\nuser-agent: OpenAI/Python 1.99.9\r\n\r\n"
-    ) % len(request)
+    head = SENT_LINES + b"content-length: %d\r\n\r\n" % len(request)
     return Record(
         new_id("req", at_ms), at_ms, f"key_{number % 20}", "POST", "/v1/chat/completions", "chat_completions", "gpt-4o-mini", "gpt-4o-mini",
         REQUEST_HEADERS, request, 200 if number % 50 else 429, headers, [answer], 812, False, "complete", False, False, "openai", (),
