@@ -82,7 +82,7 @@ def row_of(record: Record, group: int, position: int) -> Row:
     phases, body = record.phases_us, record.response_body
     first_byte_us = phases[0] + phases[1] + phases[2] + phases[3] + phases[4] if len(phases) > 4 else 0
     size = len(body[0]) if len(body) == 1 else sum(map(len, body))
-    return (*facts, first_byte_us, len(record.request_body), size, (group, position))
+    return facts + (first_byte_us, len(record.request_body), size, (group, position))  # noqa: RUF005  twice as fast as unpacking
 
 
 def entry_of(row: Row) -> Entry:
