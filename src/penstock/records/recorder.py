@@ -26,7 +26,7 @@ from penstock.records.vault import STORE_FAILURES, Vault
 EVERY_S = 1.0
 """A segment that is not full by then is written all the same."""
 ATTEMPT_S = 15
-ROOM_BYTES = 2 * SEGMENT_BYTES
+ROOM_BYTES = SEGMENT_BYTES * 3 // 2
 """No more memory than this is kept for what comes next."""
 RETRY_AFTER_S = (0.5, 2.0, 5.0)
 """Between attempts; the last one again and again."""

@@ -15,7 +15,7 @@ from penstock.records.record import Headers, Record
 from penstock.records.redact import Shown, redact
 
 SUFFIX = ".zst"
-SEGMENT_BYTES = 4 * 1024 * 1024
+SEGMENT_BYTES = 6 * 1024 * 1024
 """When a segment is full, by what its records take uncompressed."""
 SEGMENT_RECORDS = 2048
 """Or by how many they are: a list reads the entries of a segment together."""
