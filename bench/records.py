@@ -3,7 +3,8 @@
     .venv/bin/python bench/records.py [--count 200000] [--many 5000000] [--database sqlite:///...] [--encrypt] [--profile]
 
 First the recorder is fed with exchanges of 1 KB + 1 KB of chat, as the relay would: microseconds of the processor per record, all
-threads together and of the loop alone, and what they take on the disk, in percent of the bodies. Then, unless `--many 0`, so many small
+threads together and of the loop alone, and what they take on the disk, in percent of the bodies; so, too, exchanges that have no
+sentence in common. Then, unless `--many 0`, so many small
 records are written as a day of traffic, and listed, read, searched, exported and cleared: milliseconds until done, and how much memory
 a search and an export take at two lengths, of which the one is five times the other. Everything is in a temporary folder, which
 `--folder` may name, but for the database if that is another. Ends with 1 if a figure is beyond its limit.
@@ -97,24 +98,42 @@ def prose() -> list[str]:
     return [line.strip() for page in pages for line in page.read_text().splitlines() if len(line) > 60 and line[0].isalpha()]
 
 
+def library() -> list[str]:
+    """Sentences none of which is there twice: those of the standard library."""
+    sources = sorted(Path(json.__file__).parent.parent.glob("[a-z]*/*.py")) + sorted(Path(json.__file__).parent.parent.glob("*.py"))
+    lines = dict.fromkeys(
+        line.strip(" \t#") for source in sources for line in source.read_text(errors="replace").splitlines() if line.count(" ") > 7
+    )
+    return [line for line in lines if len(line) > 50 and line[0].isalpha() and not set(line) & set("=[]{}_<>")]
+
+
 def bodies() -> list[tuple[bytes, bytes]]:
     """Questions and answers of some 1 KB each."""
     sentences, chance = prose(), random.Random(7)
-    made = []
-    for number in range(DIFFERENT):
-        asked, said = (" ".join(chance.sample(sentences, 12))[:size] for size in (850, 680))
-        request = {
-            "model": "gpt-4o-mini",
-            "messages": [{"role": "system", "content": "Be helpful."}, {"role": "user", "content": asked}],
-        }
-        answer = {
-            "id": f"chatcmpl-{chance.randbytes(15).hex()}", "object": "chat.completion", "created": 1_700_000_000 + number,
-            "model": "gpt-4o-mini-2024-07-18", "system_fingerprint": f"fp_{chance.randbytes(5).hex()}",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": said}, "logprobs": None, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 213, "completion_tokens": number % 400, "total_tokens": 213 + number % 400},
-        }  # fmt: skip
-        made.append((json.dumps(request).encode(), json.dumps(answer).encode()))
-    return made
+    return [pair_of(number, *(" ".join(chance.sample(sentences, 12))[:size] for size in (850, 680)), chance) for number in range(DIFFERENT)]
+
+
+def fresh_bodies() -> list[tuple[bytes, bytes]]:
+    """The same of sentences that do not come again."""
+    sentences, chance = library(), random.Random(7)
+    chance.shuffle(sentences)
+    text = " ".join(sentences)
+    return [pair_of(at, text[at : at + 850], text[at + 850 : at + 1530], chance) for at in range(0, len(text) - 1530, 1530)]
+
+
+def pair_of(number: int, asked: str, said: str, chance: random.Random) -> tuple[bytes, bytes]:
+    """A request and its answer."""
+    request = {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "system", "content": "Be helpful."}, {"role": "user", "content": asked}],
+    }
+    answer = {
+        "id": f"chatcmpl-{chance.randbytes(15).hex()}", "object": "chat.completion", "created": 1_700_000_000 + number,
+        "model": "gpt-4o-mini-2024-07-18", "system_fingerprint": f"fp_{chance.randbytes(5).hex()}",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": said}, "logprobs": None, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 213, "completion_tokens": number % 400, "total_tokens": 213 + number % 400},
+    }  # fmt: skip
+    return json.dumps(request).encode(), json.dumps(answer).encode()
 
 
 def made_record(number: int, pair: tuple[bytes, bytes], at_ms: int, account_id: str | None = "acc_1") -> Record:
@@ -172,6 +191,15 @@ async def feed(table: Table, folder: Path, database: Database, vault: Vault, cou
     async with database.session() as session:
         for name in ("record_page", "record_entries", "record_segment"):
             await session.execute(text(f"DELETE FROM {name}"))
+
+
+def weigh(table: Table, vault: Vault) -> None:
+    """What text takes on the disk that has nothing in common with what was said before."""
+    draft, pairs = Draft(), fresh_bodies()
+    for number, pair in enumerate(pairs):
+        draft.add(made_record(number, pair, clock.now_ms()))
+    kept, raw = len(vault.pack("seg_1", draft.close()).data), sum(len(part) for pair in pairs for part in pair)
+    table.row(f"on the disk: {len(pairs):,} exchanges that repeat no sentence", 100 * kept / raw, "% of the bodies", DISK_LIMIT)
 
 
 async def fill(table: Table, database: Database, vault: Vault, count: int, day_ms: int) -> list[str]:
@@ -290,6 +318,7 @@ async def main() -> None:
         await schema.migrate(database)
         vault = Vault(open_store(folder), Secrets(os.urandom(32)), encrypt=given.encrypt)
         if given.count:
+            weigh(table, vault)
             await feed(table, folder, database, vault, given.count, cProfile.Profile() if given.profile else None)
         if given.many:
             policies, keeper = Policies(database), Keeper(database, vault)

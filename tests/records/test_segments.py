@@ -137,7 +137,7 @@ def test_when_a_draft_is_full(make_record: Make) -> None:
         large.add(make_record(request_body=bytes(50_000)))
 
     assert many.count == SEGMENT_RECORDS
-    assert SEGMENT_BYTES <= large.raw_bytes < SEGMENT_BYTES + 200_000
+    assert SEGMENT_BYTES <= large.raw_bytes < SEGMENT_BYTES + GROUP_BYTES
 
 
 def test_a_draft_takes_what_ended_at_about_the_same_time(make_record: Make) -> None:
