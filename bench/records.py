@@ -3,11 +3,11 @@
     .venv/bin/python bench/records.py [--count 200000] [--many 5000000] [--database sqlite:///...] [--encrypt] [--profile]
 
 First the recorder is fed with exchanges of 1 KB + 1 KB of chat, as the relay would: microseconds of the processor per record, all
-threads together and of the loop alone, and what they take on the disk, in percent of the bodies; so, too, exchanges that have no
-sentence in common. Then, unless `--many 0`, so many small
-records are written as a day of traffic, and listed, read, searched, exported and cleared: milliseconds until done, and how much memory
-a search and an export take at two lengths, of which the one is five times the other. Everything is in a temporary folder, which
-`--folder` may name, but for the database if that is another. Ends with 1 if a figure is beyond its limit.
+threads together and of the loop alone, and what they take on the disk, in percent of the bodies; the latter, too, of exchanges that
+have no sentence in common. Then, unless `--many 0`, so many small records are written as a day of traffic, and listed, read, searched,
+exported and cleared: milliseconds until done, and how much memory a search and an export take at two lengths, of which the one is five
+times the other. Everything is in a temporary folder, which `--folder` may name, but for the database if that is another. Ends with 1
+if a figure is beyond its limit.
 """
 
 from __future__ import annotations
