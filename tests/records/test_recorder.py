@@ -83,6 +83,19 @@ async def test_many_records_are_several_segments(
     assert recorder.dropped == 0
 
 
+async def test_memory_is_used_again(recorder: Recorder, records: Records, make_record: Callable[..., Record]) -> None:
+    ids, rooms = [], set()
+    for turn in range(6):
+        for _ in range(5):
+            recorder.put(record := make_record(request_body=os.urandom(60_000 // (turn + 1))))
+            ids.append(record.id)
+        rooms.add(id(recorder._draft.room))
+        assert await recorder.flush()
+
+    assert [record.id for record in await written(records)] == ids
+    assert len(rooms) == 2
+
+
 async def test_large_records_are_written_in_order(recorder: Recorder, records: Records, make_record: Callable[..., Record]) -> None:
     sizes = [10, 20, 2_000_000, 30, 6_000_000, 40]
     for place, size in enumerate(sizes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,6 +217,28 @@ def test_what_was_seen_is_forgotten_when_it_is_much() -> None:
         head_without_secrets(b"GET /%d HTTP/1.1\r\nx-api-key: a\r\ncontent-length: %d\r\n\r\n" % (number, number))
         assert head_without_secrets(b"GET / HTTP/1.1\r\nx-number: %d\r\nx-api-key: %d\r\n\r\n" % (number, number)).count(b"[redacted]") == 1
     assert max(len(redaction._heads), len(redaction._lines)) < 5000
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/x?beta=true", "/v1/x?key=hunter2", "/v1/" + KEY.decode(), "/v1/" + "x" * 5000])
+def test_a_path_is_the_same_whether_it_was_seen_or_not(make_record: Callable[..., Record], path: str) -> None:
+    shown = without_keys(without_parameters(path).encode()).decode()
+    for _ in range(3):
+        record = make_record(path=path)
+        redact(record)
+        assert record.path == shown
+    assert (path in redaction._paths) == (shown == path and len(path) < 2000)
+
+
+def test_paths_are_forgotten_when_they_are_many(make_record: Callable[..., Record]) -> None:
+    for number in range(5000):
+        redact(make_record(path=f"/v1/files/{number}"))
+    assert len(redaction._paths) < 5000
+
+
+def test_headers_are_packed_once() -> None:
+    headers = without_secrets([(b"accept", b"*/*"), (b"cookie", b"hunter2")])
+    assert msgspec.msgpack.decode(headers.packed()) == [[b"accept", b"*/*"], [b"cookie", b"[redacted]"]]
+    assert headers.packed() is headers.packed()
 
 
 @pytest.mark.parametrize("layer", ["ruled_body", "sent_body", "came_body"])

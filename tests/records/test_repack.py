@@ -15,6 +15,7 @@ from penstock.records.filters import Filters
 from penstock.records.models import SegmentRow
 from penstock.records.record import Record
 from penstock.records.repack import Repacker
+from penstock.records.segments import GROUP_BYTES
 from penstock.records.service import Records
 from penstock.records.vault import Vault
 
@@ -88,7 +89,9 @@ async def test_who_clears_meanwhile_wins(
 async def test_a_group_that_cannot_be_read_is_lost_alone(
     repacker: Repacker, records: Records, database: Database, write, folder: Path, make_record: Make
 ) -> None:
-    given = [make_record(id=f"req_{number}", created_at_ms=T + number, request_body=b"%d" % number * 65_000) for number in range(3)]
+    given = [
+        make_record(id=f"req_{number}", created_at_ms=T + number, request_body=b"%d" % number * (GROUP_BYTES - 500)) for number in range(3)
+    ]
     segment = await write(*given)
     path = folder / segment.path
     data = bytearray(path.read_bytes())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penstock.accounts.models import OPERATOR
 from penstock.records.entries import OPERATOR_SHELF
 from penstock.records.record import Record
+from penstock.records.redact import without_secrets
 from penstock.records.segments import (
     GROUP_BYTES,
     SEGMENT_BYTES,
@@ -30,7 +31,7 @@ T = 1_700_000_000_000
 Make = Callable[..., Record]
 
 
-def unpacked(groups: list[bytes]) -> list[Record]:
+def unpacked(groups: list[memoryview]) -> list[Record]:
     return [record for group in groups for record in records_of(group)]
 
 
@@ -83,7 +84,7 @@ def test_credentials_are_not_in_a_segment(make_record: Make) -> None:
         )
     )
 
-    [group] = draft.close()
+    group = bytes(*draft.close())
     assert b"hidden" not in group
     assert KEY not in group
     assert "hidden" not in str(draft.shelves)
@@ -103,6 +104,31 @@ def test_one_record_that_cannot_be_encoded_does_not_take_the_others_with_it(make
     assert [row[1] for row in draft.shelves[OPERATOR_SHELF]] == [first.id, last.id]
 
 
+def test_headers_of_a_connection_are_stored_like_all_others(make_record: Make) -> None:
+    headers = without_secrets([(b"accept", b"*/*"), (b"x-api-key", b"hidden")])
+    draft = Draft()
+    for request_headers in (headers, list(headers), headers):
+        draft.add(make_record(request_headers=request_headers))
+
+    assert [record.request_headers for record in unpacked(draft.close())] == [headers] * 3
+
+
+@pytest.mark.parametrize("size", [10, 90_000, 3 * GROUP_BYTES])
+def test_nothing_is_left_of_the_draft_whose_room_it_was(make_record: Make, size: int) -> None:
+    large, small = Draft(), [make_record(response_body=[b"x" * size]) for _ in range(20)]
+    for _ in range(30):
+        large.add(make_record(request_body=b"an earlier one" * 5000))
+    large.close()
+    draft = Draft(large.room)
+    for record in small:
+        draft.add(record)
+
+    groups = draft.close()
+    assert unpacked(groups) == small
+    assert b"earlier" not in b"".join(groups)
+    assert sum(map(len, groups)) == draft.raw_bytes
+
+
 def test_when_a_draft_is_full(make_record: Make) -> None:
     many, large = Draft(), Draft()
     while not many.is_full:
@@ -111,7 +137,7 @@ def test_when_a_draft_is_full(make_record: Make) -> None:
         large.add(make_record(request_body=bytes(50_000)))
 
     assert many.count == SEGMENT_RECORDS
-    assert SEGMENT_BYTES <= large.raw_bytes < SEGMENT_BYTES + 200_000
+    assert SEGMENT_BYTES <= large.raw_bytes < SEGMENT_BYTES + GROUP_BYTES
 
 
 def test_a_draft_takes_what_ended_at_about_the_same_time(make_record: Make) -> None:

@@ -77,11 +77,12 @@ encode_rows = msgspec.msgpack.Encoder().encode
 def row_of(record: Record, group: int, position: int) -> Row:
     """The entry of a record that is at a place, as a row."""
     facts: Row = facts_of(record)
-    if len(facts[5]) > TEXT_LIMIT or len(facts[7] or "") > TEXT_LIMIT or len(facts[8] or "") > TEXT_LIMIT:
+    if len(facts[5]) + len(facts[7] or "") + len(facts[8] or "") > TEXT_LIMIT:
         facts = tuple(fact[:TEXT_LIMIT] if isinstance(fact, str) else fact for fact in facts)
     phases, body = record.phases_us, record.response_body
-    first_byte_us = sum(phases[:5]) if len(phases) >= 5 else 0
-    return (*facts, first_byte_us, len(record.request_body), sum(map(len, body)), (group, position))
+    first_byte_us = phases[0] + phases[1] + phases[2] + phases[3] + phases[4] if len(phases) > 4 else 0
+    size = len(body[0]) if len(body) == 1 else sum(map(len, body))
+    return facts + (first_byte_us, len(record.request_body), size, (group, position))  # noqa: RUF005  twice as fast as unpacking
 
 
 def entry_of(row: Row) -> Entry:

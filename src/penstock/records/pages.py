@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from penstock.records.vault import Vault, pack_rows
 SPAN_MS = 2 * DRAFT_SPAN_MS
 """So far apart are the ends of two exchanges on a page at most: a draft keeps to half of it, and those of an hour may be joined."""
 _BIGINT = 2**63 - 1
+_order = itemgetter(0, 1)
 ITEMS, ITEMS_LENGTH = 64, 4096
 """How many items a summary lists, and in how many characters; where there are more it says nothing."""
 
@@ -101,7 +103,3 @@ def items(values: Iterable[str | int | None]) -> str:
 def plain(value: str) -> str:
     """A value as summaries have it: PostgreSQL keeps no NUL."""
     return value.replace("\0", "") if "\0" in value else value
-
-
-def _order(row: Row) -> tuple[int, str]:
-    return row[0], row[1]

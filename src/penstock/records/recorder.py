@@ -20,12 +20,14 @@ from penstock.records.index import Index
 from penstock.records.pages import Segment, make_segment
 from penstock.records.policies import Policies
 from penstock.records.record import Record
-from penstock.records.segments import Draft
+from penstock.records.segments import SEGMENT_BYTES, Draft
 from penstock.records.vault import STORE_FAILURES, Vault
 
 EVERY_S = 1.0
 """A segment that is not full by then is written all the same."""
 ATTEMPT_S = 15
+ROOM_BYTES = SEGMENT_BYTES * 3 // 2
+"""No more memory than this is kept for what comes next."""
 RETRY_AFTER_S = (0.5, 2.0, 5.0)
 """Between attempts; the last one again and again."""
 FAILURES = (*STORE_FAILURES, DatabaseAway, SQLAlchemyError)
@@ -62,6 +64,8 @@ class Recorder:
         self._policies = policies
         self._limit_bytes = limit_bytes
         self._draft = Draft()
+        self._room: bytearray | None = None
+        """Memory of the last that was packed, for the next one to be gathered in."""
         self._sealed: deque[Draft] = deque()
         """What is to be packed."""
         self._covered: list[Record] = []
@@ -151,7 +155,7 @@ class Recorder:
         if self.depth:
             _log.warning("%d records were dropped: they could not be written before the end", self.depth)
             self.dropped += self.depth
-        self._draft = Draft()
+        self._draft, self._room = Draft(), None
         self._sealed.clear()
         self._packed.clear()
         self._covered.clear()
@@ -176,7 +180,8 @@ class Recorder:
             draft.close()
             self._size_bytes += draft.raw_bytes
             self._sealed.append(draft)
-            self._draft = Draft()
+            self._draft = Draft(self._room)
+            self._room = None
 
     async def _write_all(self) -> None:
         while not (self._stopping.is_set() and self.depth == 0):
@@ -209,6 +214,7 @@ class Recorder:
         """Make a segment of a draft: it takes less memory then, should it have to wait."""
         now_ms = clock.now_ms()
         segment = await asyncio.to_thread(make_segment, self._vault, draft, new_id("seg", now_ms), now_ms)
+        self._room = draft.room if len(draft.room) < ROOM_BYTES else None
         self._size_bytes += len(segment.data) - draft.raw_bytes
         self._packed.append(segment)
         self._weigh()

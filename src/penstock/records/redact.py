@@ -7,6 +7,8 @@ from functools import partial
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
+import msgspec
+
 from penstock.kit.search import Pattern
 from penstock.records.record import Headers, Record
 from penstock.upstream.providers import PROVIDERS
@@ -28,9 +30,12 @@ _harmless: set[bytes] = set()
 _lines: dict[bytes, bytes] = {}
 """Lines of heads that were sent, and what is shown of them."""
 _heads: dict[bytes, bytes] = {}
-"""Heads that were sent, up to the length of the body, and what is shown of them."""
+"""Heads that were sent, up to the length of the body, and what is shown of them: nearly all differ from another one in that alone."""
+_paths: set[str] = set()
+"""Paths that have no secrets."""
 _LINE_LENGTH = 1024
 _LENGTH = b"\r\ncontent-length: "
+_DIGITS = b"0123456789"
 _END = b"\r\n\r\n"
 _name, _value = itemgetter(0), itemgetter(1)
 
@@ -48,30 +53,40 @@ _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 
 class Shown(list[tuple[bytes, bytes]]):
-    """Headers without secrets: what `without_secrets` gives, and need not be given again."""
+    """Headers without secrets: what `without_secrets` gives, and need not be given again. They do not change any more."""
+
+    __slots__ = ("_packed",)
+    _packed: msgspec.Raw
+
+    def packed(self) -> msgspec.Raw:
+        """They as they are stored, made once: a connection has the same for all of its requests."""
+        try:
+            return self._packed
+        except AttributeError:
+            self._packed = msgspec.Raw(msgspec.msgpack.encode(self))
+            return self._packed
 
 
 def redact(record: Record) -> None:
     """Take out, in place, every credential. The answer's body becomes one piece, so that none is overlooked between two."""
-    path, headers, body = record.path, record.response_headers, record.response_body
+    headers, body = record.response_headers, record.response_body
     if len(body) > 1:
         body = record.response_body = [b"".join(body)]
     if record.sent_head:
         record.sent_head = head_without_secrets(record.sent_head)
+    if record.path not in _paths:
+        record.path = _path_without_secrets(record.path)
     if type(record.request_headers) is not Shown:
         record.request_headers = without_secrets(record.request_headers)
     if not _harmless.issuperset(map(_name, headers)):
         headers = record.response_headers = without_secrets(headers)
-    if "?" in path:
-        path = record.path = without_parameters(path)
     if record.came_body is not None or record.sent_body is not None or record.ruled_body is not None:
         _redact_layers(record)
-    if may_hold_keys(b"\n".join((path.encode(), *map(_value, headers), record.request_body, *body))):
+    if may_hold_keys(b"\n".join((*map(_value, headers), record.request_body, *body))):
         _redact_text(record)
 
 
 def _redact_text(record: Record) -> None:
-    record.path = without_keys(record.path.encode()).decode()
     record.response_headers = [(name, without_keys(value)) for name, value in record.response_headers]
     record.request_body = without_keys(record.request_body)
     record.response_body = [without_keys(part) for part in record.response_body]
@@ -122,12 +137,20 @@ def without_secrets(headers: Headers) -> Shown:
     return Shown([(name, _MASK if name not in _harmless and _is_secret(name) else without_keys(value)) for name, value in headers])
 
 
+def _path_without_secrets(path: str) -> str:
+    shown = without_keys(without_parameters(path).encode()).decode()
+    if shown == path and len(path) <= _LINE_LENGTH:
+        if len(_paths) > _REMEMBERED:
+            _paths.clear()
+        _paths.add(path)
+    return shown
+
+
 def head_without_secrets(head: bytes) -> bytes:
     """The request line and the headers of a request with the values of credentials replaced."""
-    before, mark, length = head.partition(_LENGTH)
-    if not length[: -len(_END)].isdigit() or not length.endswith(_END) or len(before) > _LINE_LENGTH:
+    before, mark, length = head.rpartition(_LENGTH)
+    if length.strip(_DIGITS) != _END or len(before) > _LINE_LENGTH:
         return _lines_without_secrets(head)
-    # Nearly all heads differ from another one in this last line alone.
     shown = _heads.get(before)
     if shown is None:
         if len(_heads) > _REMEMBERED:

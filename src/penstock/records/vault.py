@@ -68,7 +68,7 @@ class Vault:
         self._secrets = secrets
         self._encrypt = encrypt
 
-    def pack(self, segment_id: str, groups: Sequence[bytes]) -> Packed:
+    def pack(self, segment_id: str, groups: Sequence[bytes | memoryview]) -> Packed:
         """Groups as they are stored. Takes its time: for a thread."""
         compress = compressor().compress
         packed = [self._sealed(compress(group), f"record_segment/{segment_id}/{number}") for number, group in enumerate(groups)]
