@@ -31,9 +31,10 @@ _RELAY = (
     "walk",
 )  # fmt: skip
 MODULES = (
-    *(f"penstock.billing.{name}" for name in ("books", "charge", "funds", "holds", "store_sqlite")),
+    *(f"penstock.billing.{name}" for name in ("books", "funds", "holds", "store_sqlite")),
     *(f"penstock.catalog.{name}" for name in ("door", "prices")),
     *(f"penstock.kit.{name}" for name in ("ids", "jsonfield", "pulse", "sse", "walker")),
+    *(f"penstock.records.{name}" for name in ("redact", "segments")),
     *(f"penstock.relay.{name}" for name in _RELAY),
     *(f"penstock.upstream.{name}" for name in ("breaker", "channel", "lane")),
     *(f"penstock.upstream.client.{name}" for name in ("connection", "framing", "head", "pool")),

@@ -24,7 +24,8 @@ def compiled(tmp_path):
     def start(digest: str, switch: str | None = None, name: str = "penstock.kit.ids") -> subprocess.CompletedProcess[str]:
         package = tmp_path / "penstock_native"
         package.mkdir(exist_ok=True)
-        (package / "__init__.py").write_text(f"MODULES = ({name!r},)\nSHARED = 'penstock_native__mypyc'\nSUFFIX = '.so'\nDIGEST = {digest!r}\n")
+        about = {"MODULES": (name,), "SHARED": "penstock_native__mypyc", "SUFFIX": ".so", "DIGEST": digest}
+        (package / "__init__.py").write_text("".join(f"{key} = {value!r}\n" for key, value in about.items()))
         (package / "penstock.kit.ids.so").write_bytes(b"not a library")
         environment = {key: value for key, value in os.environ.items() if key != native.SWITCH}
         environment |= {"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"} | ({native.SWITCH: switch} if switch is not None else {})

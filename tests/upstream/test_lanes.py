@@ -15,6 +15,7 @@ from penstock.upstream.channel import Channel, Terms
 from penstock.upstream.lane import Lane
 from penstock.upstream.lanes import FEW, TOLD, Lanes, identity
 
+pytestmark = pytest.mark.interpreted  # its channels have only what is looked at
 NOW = 1_790_000_000.0
 WRONG_KEY = Fault("status", 401, "401 Unauthorized")
 GONE = Fault("model", 404, "404 Not Found")

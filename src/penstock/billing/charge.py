@@ -7,10 +7,8 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
-from mypy_extensions import mypyc_attr
 
 
-@mypyc_attr(native_class=False)
 class Charge(msgspec.Struct, gc=False):
     """One row of the table `charge`, fields in the order of its columns; `draws`, the last, is none of them.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from functools import partial
 from operator import itemgetter
+from typing import Any
 from urllib.parse import unquote_plus
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from penstock.kit.search import Pattern
 from penstock.records.record import Headers, Record
@@ -52,13 +54,14 @@ _ESCAPE = re.compile(rb"\\(?:[nrtbf]|u[0-9A-Fa-f]{4})$")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
+@mypyc_attr(native_class=False)
 class Shown(list[tuple[bytes, bytes]]):
     """Headers without secrets: what `without_secrets` gives, and need not be given again. They do not change any more."""
 
     __slots__ = ("_packed",)
     _packed: msgspec.Raw
 
-    def packed(self) -> msgspec.Raw:
+    def packed(self) -> Any:
         """They as they are stored, made once: a connection has the same for all of its requests."""
         try:
             return self._packed

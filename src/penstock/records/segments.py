@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 import zstandard
 
 from penstock.accounts.models import OPERATOR
 from penstock.records.entries import OPERATOR_SHELF, Row, row_of
-from penstock.records.record import Headers, Record
+from penstock.records.record import Record
 from penstock.records.redact import Shown, redact
 
 SUFFIX = ".zst"
@@ -88,7 +88,7 @@ class Draft:
         try:
             redact(record)
             if record.request_headers is headers and type(headers) is Shown:
-                record.request_headers = cast("Headers", headers.packed())
+                record.request_headers = headers.packed()
             _encode_into(record, encoded)
             end = self._end + len(encoded)
             if end - self.raw_bytes > GROUP_BYTES and self._position:

@@ -94,7 +94,7 @@ def _kind(got: re.Match[str] | None) -> str:
     return kind if kind == "null" else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def model_of(value: Scalar) -> str:
+def model_of(value: object) -> str:
     """A model name as sent. Raises `missing_model` where there is none, `invalid_json` where it cannot be one."""
     model = optional_model(value)
     if model is None:
@@ -102,7 +102,7 @@ def model_of(value: Scalar) -> str:
     return model
 
 
-def optional_model(value: Scalar) -> str | None:
+def optional_model(value: object) -> str | None:
     """A model name as sent; None for null and for an empty name. Raises `invalid_json`.
 
     Names are kept in tables and logs, so they are bounded and printable.
@@ -116,7 +116,7 @@ def optional_model(value: Scalar) -> str | None:
     return None if value.isspace() else value
 
 
-def flag(value: Scalar, param: str) -> bool:
+def flag(value: object, param: str) -> bool:
     """A boolean; null is false. Raises `invalid_json` for anything else: guessing what "false" or 0 means is not ours."""
     if value is None or value is False:
         return False
@@ -125,7 +125,7 @@ def flag(value: Scalar, param: str) -> bool:
     raise PenstockError("invalid_json", f'The field "{param}" must be true or false.', param=param)
 
 
-def cap(value: Scalar) -> int | None:
+def cap(value: object) -> int | None:
     """A bound on output tokens; None where there is none that makes sense, which is for the provider to say."""
     if type(value) is int:
         return min(value, OUTPUT_LIMIT) if value > 0 else None
@@ -134,7 +134,7 @@ def cap(value: Scalar) -> int | None:
     return None
 
 
-def choices(value: Scalar) -> int:
+def choices(value: object) -> int:
     """How many answers are asked for: `n`, bounded; 1 where it makes no sense."""
     return min(value, CHOICES_LIMIT) if type(value) is int and value > 1 else 1
 
