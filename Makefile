@@ -25,7 +25,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 COMPILE = $(UV) pip compile --quiet pyproject.toml --group build --universal --generate-hashes --no-header --no-annotate \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
-NATIVE_TESTS := tests/walk tests/relay tests/upstream tests/billing tests/contract
+NATIVE_TESTS := tests/test_native.py tests/walk tests/relay tests/chaos tests/upstream/client tests/upstream/wires $(wildcard tests/billing/test_books*.py) tests/billing/test_holds.py
 CHROMIUM := $(shell command -v chromium 2>/dev/null || command -v chromium-browser 2>/dev/null)
 
 .DELETE_ON_ERROR:
