@@ -26,9 +26,9 @@ os.environ.setdefault("PENSTOCK_NATIVE", "0")
 from penstock.native import PACKAGE, digest_of  # noqa: E402
 
 _RELAY = (
-    "admit", "bodies", "bridged", "call", "edge", "estimate", "events", "exchange", "facts", "faults", "frames", "guard", "headers",
-    "known", "limits", "outcome", "paths", "permit", "phases", "plane", "request", "route", "ruling", "running", "splice", "tape", "turns",
-    "walk",
+    "admit", "bodies", "bridged", "buckets", "call", "edge", "estimate", "events", "exchange", "facts", "faults", "frames", "guard",
+    "headers", "known", "limits", "outcome", "paths", "permit", "phases", "plane", "request", "route", "ruling", "running", "splice",
+    "tape", "turns", "walk",
 )  # fmt: skip
 MODULES = (
     *(f"penstock.billing.{name}" for name in ("books", "funds", "holds", "store_sqlite")),

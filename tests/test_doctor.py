@@ -86,7 +86,20 @@ async def add_workers(database, silent_ms):
 
 async def test_all_is_well(settings):
     findings = await examine(settings)
-    checks = ["settings", "data", "disk", "database", "workers", "journal", "records", "port", "certificates", "uvicorn", "clock"]
+    checks = [
+        "settings",
+        "data",
+        "disk",
+        "database",
+        "workers",
+        "journal",
+        "records",
+        "port",
+        "certificates",
+        "uvicorn",
+        "hot path",
+        "clock",
+    ]
     assert [finding.check for finding in findings] == checks
     assert [finding for finding in findings if not finding.well] == []
 

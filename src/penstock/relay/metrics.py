@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import time
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate, pairwise
-from operator import attrgetter, sub
+from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +19,7 @@ from prometheus_client.registry import Collector
 import penstock
 from penstock.kit.money import NANO_PER_DOLLAR
 from penstock.records.door import PHASES
+from penstock.relay.buckets import count_between, count_in
 from penstock.relay.phases import Marks
 from penstock.upstream.usage import Usage
 
@@ -87,20 +87,9 @@ class Spread(msgspec.Struct):
     counts: list[int]
     sum_us: int = 0
 
-    def add(self, ends: tuple[int, ...], values: Iterable[int]) -> None:
-        """Add values to the buckets; `sum_us` is the caller's. Many at once cost a third of one by one."""
-        counts, ordered, before = self.counts, sorted(values), 0
-        for index, end in enumerate(ends):
-            up_to = bisect_right(ordered, end, before)
-            counts[index] += up_to - before
-            before = up_to
-        counts[-1] += len(ordered) - before
-
     def add_us(self, ends_us: tuple[int, ...], values_us: Iterable[int]) -> None:
         """Add microseconds; those that are 0 were not measured."""
-        measured = [value for value in values_us if value]
-        self.add(ends_us, measured)
-        self.sum_us += sum(measured)
+        self.sum_us += count_in(self.counts, ends_us, [value for value in values_us if value])
 
     def take(self, other: Spread) -> None:
         """Take in another's values."""
@@ -210,10 +199,9 @@ class Metrics:
             counts.outcomes[outcome] += number
         counts.overhead.add_us(_OVERHEAD_US, overheads_us)
         counts.first_byte.add_us(_FIRST_BYTE_US, first_bytes_us)
-        columns = list(zip(*filter(None, marks), strict=True))
-        for phase, (before, after) in zip(counts.phases, pairwise(columns), strict=False):
-            phase.add(_PHASE_NS, map(sub, after, before))
-            phase.sum_us += (sum(after) - sum(before)) // 1000
+        sums_ns = count_between([phase.counts for phase in counts.phases], _PHASE_NS, marks)
+        for phase, sum_ns in zip(counts.phases, sums_ns, strict=True):
+            phase.sum_us += sum_ns // 1000
         counts.cost_nano += sum(costs_nano)
         consumed = [usage for usage in usages if usage is not None]
         for name, quantity in _TOKENS:
@@ -221,8 +209,7 @@ class Metrics:
 
     def loop_was_late(self, late_us: int) -> None:
         """Count one look at how late the event loop is."""
-        self._counts.late.add(_LATE_US, (late_us,))
-        self._counts.late.sum_us += late_us
+        self._counts.late.sum_us += count_in(self._counts.late.counts, _LATE_US, [late_us])
 
     def refused(self, code: str) -> None:
         """Count one error of our own that was shown to a client, by its code."""
