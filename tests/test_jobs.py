@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from penstock.infra.database import Database
+from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.models import JobRow
 from penstock.jobs import SKEW_MS, Job, Jobs
 from penstock.kit.clock import now_ms
@@ -155,6 +155,15 @@ async def test_a_failure_is_told_once_and_tried_again(database: Database, caplog
         await until(lambda: work.done >= 1)
         work.fails_with = ValueError("it cannot be done")
         await until(lambda: caplog.text.count("job work failed") == 3)
+
+
+async def test_a_database_that_goes_away_meanwhile_is_told_in_a_line(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    work = Work()
+    work.fails_with = DatabaseAway("no route to it")
+    async with doing(database, Job("work", 0.02, work)):
+        await until(lambda: work.begun >= 3)
+    assert caplog.text.count("job work will be tried again when the database is back: no route to it") == 1
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_job_that_cancels_itself_has_failed(database: Database, caplog: pytest.LogCaptureFixture) -> None:

@@ -139,6 +139,9 @@ class Jobs:
         kind = (job.name, type(failure).__name__)
         if kind not in self._told:
             self._told.add(kind)
+            if isinstance(failure, DatabaseAway):  # everybody says so then, and where it was makes no difference
+                _log.warning("job %s will be tried again when the database is back: %s", job.name, failure)
+                return
             _log.error("job %s failed and will be tried again", job.name, exc_info=failure)
 
     async def _enter(self, job: Job) -> None:

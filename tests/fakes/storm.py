@@ -33,6 +33,7 @@ MODELS = (
 )  # fmt: skip
 """What is asked for, and whether as a stream; each as often as it stands here."""
 ANSWER_S = 10
+COMPLAINT_LINES = 40
 SWEPT_S = 60
 
 
@@ -200,7 +201,8 @@ class Storm:
         assert statuses == [0] * len(self.programs), [program.err[-3000:] for program in self.programs]
         lines = [line for program in self.programs for line in program.err.splitlines()]
         # A worker that starts while the database is away says so and ends; the next one may be luckier.
-        return [line for line in lines if "Traceback" in line and "DatabaseAway" not in line]
+        found = [place for place, line in enumerate(lines) if "Traceback" in line and "DatabaseAway" not in line]
+        return ["\n".join(lines[max(0, place - 2) : place + COMPLAINT_LINES]) for place in found]
 
     async def _until_swept(self) -> None:
         """Until every process has a successor, and the dead are swept."""

@@ -134,12 +134,12 @@ async def test_an_upgrade_that_is_not_served_is_answered_and_closed(raw, kind):
 
 
 async def test_a_client_that_leaves_is_forgotten(demo):
-    before = demo.open_connections
+    await until(lambda: demo.open_connections == 0)  # nobody is left of those before
     _, writer = await asyncio.open_connection("127.0.0.1", demo.port)
     writer.write(stream("demo-n1000d1000"))
-    await until(lambda: demo.open_connections > before)
+    await until(lambda: demo.open_connections == 1)
     writer.transport.abort()
-    await until(lambda: demo.open_connections == before)
+    await until(lambda: demo.open_connections == 0)
 
 
 @settings(deadline=None, max_examples=50)
