@@ -53,7 +53,8 @@ def main() -> int:
     """Compile, unless that is done; `CANNOT` where it cannot be."""
     os.chdir(ROOT)
     target = Path(sysconfig.get_path("platlib")) / PACKAGE
-    made_of = f"{digest_of(MODULES)} {WAY} mypy {version('mypy')}"
+    digest = digest_of(MODULES)  # before they are read: what is changed meanwhile is not what was compiled
+    made_of = f"{digest} {WAY} mypy {version('mypy')}"
     if (target / "made-of").is_file() and (target / "made-of").read_text() == made_of:
         return 0
     if lacking := _lacking():
@@ -63,7 +64,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{PACKAGE}-") as work:
         fresh = Path(work) / PACKAGE
         fresh.mkdir()
-        _compile(Path(work) / "made", fresh)
+        _compile(Path(work) / "made", fresh, digest)
         (fresh / "made-of").write_text(made_of)
         if target.exists():
             target.rename(Path(work) / "before")  # who has it loaded keeps it
@@ -81,8 +82,8 @@ def _lacking() -> str:
     return ""
 
 
-def _compile(work: Path, fresh: Path) -> None:
-    """Compile into `work`, and make of what comes the package `fresh`."""
+def _compile(work: Path, fresh: Path, digest: str) -> None:
+    """Compile sources with this digest into `work`, and make of what comes the package `fresh`."""
     from mypyc.build import mypycify
     from setuptools import Distribution
 
@@ -106,7 +107,7 @@ def _compile(work: Path, fresh: Path) -> None:
         shutil.copy(file, fresh / f"{name}{suffix}")
     shared = f"{PACKAGE}__mypyc"
     about = f'"""The hot path of Penstock, compiled. Made by native/build.py."""\n\nMODULES = {MODULES!r}\nSHARED = {shared!r}\n'
-    (fresh / "__init__.py").write_text(f"{about}SUFFIX = {suffix!r}\nDIGEST = {digest_of(MODULES)!r}\n")
+    (fresh / "__init__.py").write_text(f"{about}SUFFIX = {suffix!r}\nDIGEST = {digest!r}\n")
 
 
 if __name__ == "__main__":

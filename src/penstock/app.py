@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from operator import attrgetter
@@ -37,7 +35,7 @@ from penstock.keys.door import KeyRing
 from penstock.keys.service import Keys
 from penstock.kit.memory import Heap, return_large_buffers
 from penstock.kit.pulse import Pulse
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import spawn, until
 from penstock.records.door import Recorder
 from penstock.records.keeping import Keeper
 from penstock.records.noted import Noted
@@ -185,7 +183,7 @@ class Parts:
         connections = self.plane.connections
         for connection in list(connections):
             connection.transport.close()
-        await _until(lambda: not connections, FLUSH_S)
+        await until(lambda: not connections, FLUSH_S)
         for connection in list(connections):
             connection.transport.abort()
 
@@ -195,7 +193,7 @@ class Parts:
         left = interrupt_all(self.plane)
         if left:
             _log.warning("%d exchanges were still open and have been ended", left)
-        await _until(lambda: not self._in_flight(), SETTLE_S)
+        await until(lambda: not self._in_flight(), SETTLE_S)
 
     def _in_flight(self) -> int:
         return sum(getattr(connection, "active", None) is not None for connection in self.plane.connections) + len(self.plane.drains)
@@ -240,12 +238,6 @@ class Parts:
     async def running_on(self) -> str | None:
         """Readiness: not stopping."""
         return "stopping" if self.plane.stopping else None
-
-
-async def _until(true: Callable[[], bool], within_s: float) -> None:
-    end = time.monotonic() + within_s
-    while not true() and time.monotonic() < end:  # noqa: ASYNC110  it is rare, and nobody would set an event
-        await asyncio.sleep(0.01)
 
 
 def _spare_the_collector() -> None:

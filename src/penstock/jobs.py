@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.models import JobRow
 from penstock.kit.ids import new_id
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import happened, spawn
 
 HOLD_S = 30.0
 """How long a job is a process's own without a word from it; while it lasts, the process says so three times as often."""
@@ -80,8 +80,7 @@ class Jobs:
             except Exception as failure:  # noqa: BLE001  a job that is never done again would be worse
                 self._tell(job, failure)
                 wait_s = RETRY_S
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), max(_SOON_S, min(wait_s, LOOK_S)))
+            await happened(self._stopping, max(_SOON_S, min(wait_s, LOOK_S)))
 
     async def _attempt(self, job: Job) -> float:
         """Do the job if it is due and nobody does; how many seconds later to look again."""

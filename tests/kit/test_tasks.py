@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from penstock.kit.tasks import finish, spawn
+from penstock.kit.tasks import failure_of, finish, happened, spawn, until
 
 
 async def fail() -> None:
@@ -77,3 +77,35 @@ async def test_a_task_that_hangs_is_cancelled() -> None:
 
 async def test_there_may_be_no_task_to_finish() -> None:
     await finish(None, 5)
+
+
+async def give(number: int) -> int:
+    return number
+
+
+async def be_cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def test_a_failure_is_given_instead_of_raised() -> None:
+    assert await failure_of(give(1)) is None
+    assert isinstance(await failure_of(fail()), ValueError)
+    assert isinstance(await failure_of(be_cancelled()), asyncio.CancelledError)
+
+
+async def test_an_event_is_waited_for_and_no_longer_than_so_long() -> None:
+    event = asyncio.Event()
+    await happened(event, 0.001)
+    assert not event.is_set()
+    asyncio.get_running_loop().call_soon(event.set)
+    async with asyncio.timeout(5):
+        await happened(event, 60)
+    assert event.is_set()
+
+
+async def test_what_nobody_tells_of_is_looked_at_again_and_again() -> None:
+    looks: list[int] = []
+    async with asyncio.timeout(5):
+        await until(lambda: bool(looks.append(1)) or len(looks) > 2, 60)
+    assert len(looks) == 3
+    await until(lambda: False, 0.001)

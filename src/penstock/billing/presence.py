@@ -24,7 +24,7 @@ from penstock.billing.treasury import Treasury
 from penstock.infra.database import Database, DatabaseAway
 from penstock.kit import clock
 from penstock.kit.ids import new_id
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import failure_of, happened, spawn
 
 BEAT_S = 1.0
 _log = logging.getLogger("penstock.billing")
@@ -97,15 +97,12 @@ class Presence:
         while not self._stopping.is_set():
             began_s = time.monotonic()
             # Whatever goes wrong, the next beat comes: a worker without one would be swept while it serves.
-            [failure] = await asyncio.gather(self._live(began_s), return_exceptions=True)
+            failure = await failure_of(self._live(began_s))
             if failure is not None:
                 self._seen_since_s = None
                 if not isinstance(failure, DatabaseAway):
                     _log.error("a beat failed", exc_info=failure)
-            try:
-                await asyncio.wait_for(self._stopping.wait(), max(0.05, BEAT_S - (time.monotonic() - began_s)))
-            except TimeoutError:
-                continue
+            await happened(self._stopping, max(0.05, BEAT_S - (time.monotonic() - began_s)))
 
     async def _live(self, began_s: float) -> None:
         await self._be_seen()

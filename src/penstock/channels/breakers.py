@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from penstock.channels.models import BreakerRow
 from penstock.infra.database import Database, DatabaseAway
 from penstock.infra.revisions import Feed, bump
-from penstock.kit.tasks import finish, spawn
+from penstock.kit.tasks import finish, happened, spawn
 from penstock.upstream.breaker import FORGET_S, Breakers, State
 from penstock.upstream.channel import Channel
 
@@ -115,7 +115,7 @@ class SharedBreakers:
             if not self._wake.is_set():
                 continue
             if self._changes:
-                await self._pause(GATHER_S)
+                await happened(self._stopping, GATHER_S)
             self._wake.clear()
             try:
                 await self._write()
@@ -127,12 +127,8 @@ class SharedBreakers:
                 if not self._away:
                     _log.warning("breakers are not shared while the database is away: %s", failure)
                 self._away = self._stale = True
-                await self._pause(RETRY_S)
+                await happened(self._stopping, RETRY_S)
                 self._wake.set()
-
-    async def _pause(self, for_s: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), for_s)
 
     async def _write(self) -> None:
         """Write what has changed here. Raises DatabaseAway, and keeps it for the next time then."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from penstock.infra.database import DatabaseAway
 from penstock.infra.revisions import Feed
-from penstock.kit.tasks import finish, spawn
+from penstock.kit.tasks import finish, happened, spawn
 
 PAUSE_S = 1.0
 """Between attempts while the database is away."""
@@ -64,5 +63,4 @@ class CatchUp:
                     )
                 self._away = True
                 self._wake.set()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), PAUSE_S)
+                await happened(self._stopping, PAUSE_S)

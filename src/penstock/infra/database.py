@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +14,8 @@ from sqlalchemy import URL, BigInteger, ColumnElement, Connection, LargeBinary, 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import PoolResetState
+
+from penstock.kit.tasks import until
 
 BUSY_S = 10
 """How long a statement waits for another process's write on SQLite."""
@@ -124,9 +124,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections, those in use when their sessions end; that is waited for, but not for long."""
         self._closed = True
-        until_s = time.monotonic() + CLOSE_S
-        while self._open and time.monotonic() < until_s:  # noqa: ASYNC110  it is rare, and nobody would set an event
-            await asyncio.sleep(0.01)
+        await until(lambda: not self._open, CLOSE_S)
         await self.engine.dispose()
 
 

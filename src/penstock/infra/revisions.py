@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from penstock.infra.database import AWAY, Base, Database
-from penstock.kit.tasks import finish, spawn
+from penstock.kit.tasks import finish, happened, spawn
 
 CHANNEL = "penstock"
 """What PostgreSQL is told, and asked to tell, about changes."""
@@ -107,7 +106,7 @@ class Feed:
                 if not self._away:
                     _log.warning("changes cannot be followed while the database is away: %s", getattr(failure, "orig", failure))
                 self._away = True
-                await _until(self._stopping, self._pause_s)
+                await happened(self._stopping, self._pause_s)
                 self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
 
     async def _listen(self) -> None:
@@ -141,7 +140,7 @@ class Feed:
             glance.close()
 
     async def _wait(self, for_s: float) -> None:
-        await _until(self._wake, for_s)
+        await happened(self._wake, for_s)
         self._wake.clear()
 
     def _see(self, numbers: dict[str, int]) -> None:
@@ -195,8 +194,3 @@ class _Glance:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
-
-
-async def _until(event: asyncio.Event, for_s: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), for_s)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 _running: set[asyncio.Task[Any]] = set()
@@ -30,6 +32,19 @@ async def failure_of(work: Awaitable[Any]) -> BaseException | None:
     """What went wrong with it, whatever it was; None if nothing did. For those whom no failure may end."""
     found: Any = (await asyncio.gather(work, return_exceptions=True))[0]
     return found if isinstance(found, BaseException) else None
+
+
+async def until(true: Callable[[], bool], within_s: float) -> None:
+    """Wait until something is true of which nobody tells, looking again and again, and no longer than so long: for what is rare."""
+    end_s = time.monotonic() + within_s
+    while not true() and time.monotonic() < end_s:  # noqa: ASYNC110  nobody would set an event
+        await asyncio.sleep(0.01)
+
+
+async def happened(event: asyncio.Event, for_s: float) -> None:
+    """Wait for an event, and no longer than so long."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), for_s)
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

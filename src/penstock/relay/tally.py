@@ -7,13 +7,13 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 import penstock
-from penstock.kit.tasks import spawn
+from penstock.kit.tasks import happened, spawn
 from penstock.relay.metrics import Counts, Metrics, Snapshot
 
 EVERY_S = 1.0
@@ -62,8 +62,7 @@ class Tally:
     async def _keep_writing(self) -> None:
         last = False
         while not last:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), EVERY_S)
+            await happened(self._stopping, EVERY_S)
             last = self._stopping.is_set()
             try:
                 await asyncio.to_thread(self._replace, self._own, _encode(self._metrics.snapshot()))

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from penstock.infra.database import Database, DatabaseAway
-from penstock.kit.tasks import finish, spawn
+from penstock.kit.tasks import finish, happened, spawn
 from penstock.rules.models import RuleDay, RuleRow
 
 DAY_MS = 86_400_000
@@ -119,8 +119,7 @@ class Counts:
 
     async def _keep_on(self) -> None:
         while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._every_s)
+            await happened(self._stopping, self._every_s)
             try:
                 await self.flush()
                 self._away = False
